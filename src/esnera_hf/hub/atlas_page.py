@@ -7,15 +7,14 @@ as text only; the policy of the page allows its own style and script, and nothin
 from __future__ import annotations
 
 import json
-from base64 import b64encode
 from collections.abc import Mapping
-from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
 from esnera_hf._internal.text import shorten, visible
 from esnera_hf.alignment.mapping import LabelMapping
 from esnera_hf.hub.evidence import Evidence
+from esnera_hf.report.html import page_policy
 
 _TEMPLATES = Path(__file__).parent / "templates"
 #: Characters of a definition or a name that are shown: a paragraph.
@@ -33,13 +32,6 @@ def draw_atlas(mapping: LabelMapping, bundles: Mapping[str, Evidence], definitio
     page, style, script = (
         _TEMPLATES.joinpath(f"atlas.{ending}").read_text(encoding="utf-8") for ending in ("html", "css", "js")
     )
-    style_digest, script_digest = (
-        b64encode(sha256(text.encode()).digest()).decode() for text in (style, script)
-    )
-    policy = (
-        f"default-src 'none'; style-src 'sha256-{style_digest}'; script-src 'sha256-{script_digest}'; "
-        "base-uri 'none'; form-action 'none'; require-trusted-types-for 'script'; trusted-types 'none'"
-    )
     order = mapping.tree.order
     model = {
         "corpora": len(bundles),
@@ -55,7 +47,7 @@ def draw_atlas(mapping: LabelMapping, bundles: Mapping[str, Evidence], definitio
     }
     text = visible(json.dumps(model, ensure_ascii=False)).replace("<", "\\u003c")
     # One after the other: what is put in is not looked through for the next.
-    for mark, value in (("POLICY", policy), ("STYLE", style), ("SCRIPT", script)):
+    for mark, value in (("POLICY", page_policy(style, script)), ("STYLE", style), ("SCRIPT", script)):
         page = page.replace(f"@{mark}@", value)
     before, _, after = page.partition("@MODEL@")
     return f"{before}{text}{after}"

@@ -24,7 +24,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from esnera_hf._internal.checks import to_plain
-from esnera_hf._internal.text import counted, visible
+from esnera_hf._internal.text import counted, shorten, visible
 from esnera_hf.alignment.flow import draw_flow
 from esnera_hf.alignment.mapping import MAPPING_FILE, LabelMapping
 from esnera_hf.alignment.mapping_yaml import HEADER, LEFT_OUT, PARENTS_HEADER, VERSION, evidence_data
@@ -112,7 +112,7 @@ def render_report(
             settings=_as_json(to_plain(report.call)),
             style=style,
             script=script,
-            policy=_policy(style, script, served),
+            policy=page_policy(style, script) + "; connect-src 'self'" * served,
             served=served,
             command=apply_command(report, mapping),
             model=_as_json(_model(mapping, served)).replace("<", "\\u003c"),
@@ -130,12 +130,14 @@ def apply_command(report: MergeReport, mapping: LabelMapping, file: str = MAPPIN
     return f"esnera-hf apply {shlex.quote(file)} {names} --output edited"
 
 
-def _policy(style: str, script: str, served: bool) -> str:
+def page_policy(style: str, script: str) -> str:
+    """Return the policy of a page that allows its own style and script, by their digests, and nothing else."""
     own = (b64encode(sha256(text.encode()).digest()).decode() for text in (style, script))
     style_digest, script_digest = (f"'sha256-{digest}'" for digest in own)
-    rules = [f"default-src 'none'; style-src {style_digest}; script-src {script_digest}"]
-    rules += ["base-uri 'none'; form-action 'none'; require-trusted-types-for 'script'; trusted-types 'none'"]
-    return "; ".join([*rules, *["connect-src 'self'"] * served])
+    return (
+        f"default-src 'none'; style-src {style_digest}; script-src {script_digest}; base-uri 'none'; "
+        "form-action 'none'; require-trusted-types-for 'script'; trusted-types 'none'"
+    )
 
 
 def _model(mapping: LabelMapping, served: bool) -> dict[str, Any]:
@@ -223,7 +225,7 @@ def _environment() -> jinja2.Environment:
         lstrip_blocks=True,
     )
     environment.filters |= {
-        "shown": shown,
+        "shown": lambda value: shorten(str(value), _LONGEST),
         "visible": lambda value: visible(str(value)),
         "count": lambda value: f"{value:,}",
         "counted": counted,
@@ -234,12 +236,6 @@ def _environment() -> jinja2.Environment:
         "agreement": partial(agreement, never="?, never predicted"),
     }
     return environment
-
-
-def shown(value: object) -> str:
-    """Return a text with what cannot be printed made visible, cut to a readable length."""
-    text = visible(str(value))
-    return text if len(text) <= _LONGEST else text[: _LONGEST - 1] + "…"
 
 
 def _as_json(settings: Any) -> str:
