@@ -130,25 +130,21 @@ def _location(label: LabelRef, matrix: SimilarityMatrix, threshold: float, atlas
             }
             for near, index in zip(nearest, order.tolist(), strict=True)
         ],
-        "additions": _additions(sorted(same), atlas),
+        "additions": sorted(
+            (_addition(other, atlas.bundles[other.source]) for other in sorted(same)),
+            key=lambda addition: (-addition["mentions"], addition["corpus"]),
+        ),
     }
 
 
-def _additions(labels: Sequence[LabelRef], atlas: Atlas) -> list[Addition]:
-    additions: list[Addition] = []
-    for label in labels:
-        bundle = atlas.bundles[label.source]
-        facts = bundle.facts
-        additions.append(
-            {
-                "corpus": label.source,
-                "label": label.label,
-                "mentions": bundle.mentions[label.label],
-                "license": facts["license"].name,
-                "homepage": facts["provenance"].homepage,
-            }
-        )
-    return sorted(additions, key=lambda addition: (-addition["mentions"], addition["corpus"]))
+def _addition(label: LabelRef, bundle: Evidence) -> Addition:
+    return {
+        "corpus": label.source,
+        "label": label.label,
+        "mentions": bundle.mentions[label.label],
+        "license": bundle.facts["license"].name,
+        "homepage": bundle.facts["provenance"].homepage,
+    }
 
 
 def describe(locations: Sequence[Location]) -> str:
