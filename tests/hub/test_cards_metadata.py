@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from esnera_hf.hub.cards import (
+from esnera_hf.hub.card_metadata import (
     evaluation,
     hub_ids,
     languages,

@@ -16,13 +16,14 @@ from esnera_hf.errors import ConfigurationError
 from esnera_hf.hub.cards import model_card
 from esnera_hf.hub.push import card_of_tagger
 from esnera_hf.report.format import system_title
+from esnera_hf.report.report import MergeReport
 from esnera_hf.sources.source import License
 from markdown_reading import tables
 from results import make_result
 
 FACTS = make_model_facts()
 REPORT = FACTS["report"]
-SINGLE = {"report": None, "mapping": None, "sources": REPORT.sources[:1]}
+SINGLE = {"report": MergeReport(REPORT.sources[:1]), "mapping": None}
 
 
 def made(**changes: Any) -> ModelCard:

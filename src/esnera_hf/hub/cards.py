@@ -2,159 +2,58 @@
 
 from __future__ import annotations
 
-import re
+import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
-from itertools import zip_longest
+from itertools import islice, zip_longest
 from typing import Any, TypeVar
 
-from datasets import DatasetDict, DatasetInfo, SplitDict, SplitInfo
-from datasets.info import DatasetInfosDict
-from huggingface_hub import (
-    CardData,
-    DatasetCard,
-    DatasetCardData,
-    EvalResult,
-    ModelCard,
-    ModelCardData,
-    RepoCard,
-)
+from datasets import DatasetDict
+from huggingface_hub import CardData, DatasetCard, DatasetCardData, ModelCard, ModelCardData, RepoCard
 
-from esnera_hf._internal.arrow import Statistics, stored_bytes
+from esnera_hf._internal.arrow import Statistics
 from esnera_hf._internal.text import shorten
 from esnera_hf._internal.yaml import dump_yaml
 from esnera_hf.alignment.flow import describe_flow
 from esnera_hf.alignment.mapping import LabelMapping
 from esnera_hf.evaluation.projection import MergedScores
-from esnera_hf.hub.card_content import example_row, origin
-from esnera_hf.hub.markdown import Markup, render
+from esnera_hf.hub.card_metadata import (
+    data_entries,
+    evaluation,
+    hub_ids,
+    languages,
+    multilinguality,
+    size_category,
+    source_datasets,
+)
+from esnera_hf.hub.markdown import Markup, escape, render
 from esnera_hf.hub.readme import plain_data
 from esnera_hf.hub.recipe import ROWS_FOLDER
+from esnera_hf.merging.export import exported_sentences
 from esnera_hf.report import tables
 from esnera_hf.report.call import is_repository
 from esnera_hf.report.files import FLOW_PICTURE
+from esnera_hf.report.format import figure
 from esnera_hf.report.report import Example, MergeReport
 from esnera_hf.sources.catalogue import find_named
 from esnera_hf.sources.licenses import Terms, licenses_of
 from esnera_hf.sources.options import ReadingOptions
 from esnera_hf.sources.source import SourceSummary
-from esnera_hf.tagging import PSEUDO, LabelRef
+from esnera_hf.tagging import PSEUDO, LabelRef, tags_from_entities
 
 Card = TypeVar("Card", bound=RepoCard)
 
 #: Configurations of a published dataset, and of a recipe.
 MERGED, RECIPE = "merged", "recipe"
-
-
-#: ISO 639-1. The Hub refuses a card with a code of two letters that is none of them.
-_TWO_LETTERS = frozenset(
-    (
-        "aa ab ae af ak am an ar as av ay az ba be bg bh bi bm bn bo br bs ca ce ch co cr cs cu cv cy da "
-        "de dv dz ee el en eo es et eu fa ff fi fj fo fr fy ga gd gl gn gu gv ha he hi ho hr ht hu hy hz "
-        "ia id ie ig ii ik io is it iu ja jv ka kg ki kj kk kl km kn ko kr ks ku kv kw ky la lb lg li ln "
-        "lo lt lu lv mg mh mi mk ml mn mr ms mt my na nb nd ne ng nl nn no nr nv ny oc oj om or os pa pi "
-        "pl ps pt qu rm rn ro ru rw sa sc sd se sg si sk sl sm sn so sq sr ss st su sv sw ta te tg th ti "
-        "tk tl tn to tr ts tt tw ty ug uk ur uz ve vi vo wa wo xh yi yo za zh zu "
-    ).split()
-)
-#: Codes of ISO 639 that name no language: several, none, uncoded, undetermined.
-_NO_LANGUAGE = {"mul", "zxx", "mis", "und"}
-_SIZES = ("n<1K", "1K<n<10K", "10K<n<100K", "100K<n<1M", "1M<n<10M", "10M<n<100M", "100M<n<1B", "1B<n<10B")
-
-
-def languages(summaries: Iterable[SourceSummary]) -> list[str]:
-    """Return the languages of some sources as ISO 639 codes, sorted; those that the Hub does not know are left out."""
-    bases = {re.split("[-_]", summary.language)[0].lower() for summary in summaries}
-    return sorted(base for base in bases if _is_language(base))
-
-
-def _is_language(base: str) -> bool:
-    if len(base) == 2:
-        return base in _TWO_LETTERS
-    local = "qaa" <= base <= "qtz"
-    return re.fullmatch("[a-z]{3}", base) is not None and base not in _NO_LANGUAGE and not local
-
-
-def multilinguality(summaries: Sequence[SourceSummary]) -> list[str]:
-    """Return ``monolingual`` or ``multilingual``; nothing where the language of a source is not known."""
-    stated = [summary.language for summary in summaries]
-    if len(languages(summaries)) > 1 or "mul" in stated:
-        return ["multilingual"]
-    complete = all(languages([summary]) for summary in summaries)
-    return ["monolingual"] if stated and complete else []
-
-
-def size_category(rows: int) -> str:
-    """Return the Hub's category of a number of rows."""
-    return _SIZES[min(max(len(str(rows)) - 3, 0), len(_SIZES) - 1)]
-
-
-def hub_ids(summaries: Iterable[SourceSummary]) -> list[str]:
-    """Return the repositories that sources were read from, each once."""
-    ids = (summary.provenance.hub_id for summary in summaries)
-    return list(dict.fromkeys(hub_id for hub_id in ids if is_repository(hub_id)))
-
-
-def source_datasets(summaries: Sequence[SourceSummary]) -> list[str]:
-    """Return what the Hub's ``source_datasets`` says of some sources."""
-    extended = [f"extended|{hub_id}" for hub_id in hub_ids(summaries)]
-    local = any(not is_repository(summary.provenance.hub_id) for summary in summaries)
-    # The Hub's word for data that is on it under no other name.
-    return extended + ["original"] * (local or not extended)
-
-
-def data_entries(configs: Mapping[str, DatasetDict]) -> dict[str, Any]:
-    """Return ``configs`` and ``dataset_info`` of configurations kept as ``data/<config>/<split>-*.parquet``."""
-    data, infos = CardData(), DatasetInfosDict()
-    for name, splits in configs.items():
-        # load_dataset fails on a split of no rows.
-        filled = {split: rows for split, rows in splits.items() if len(rows)}
-        if not filled:
-            continue
-        paths = [{"split": split, "path": f"data/{name}/{split}-*.parquet"} for split in filled]
-        config = {"config_name": name, "data_files": paths, **({} if infos else {"default": True})}
-        data["configs"] = [*data.get("configs", []), config]
-        counted = SplitDict()
-        for split, rows in filled.items():
-            counted.add(SplitInfo(split, stored_bytes(rows), len(rows)))
-        size = sum(split.num_bytes for split in counted.values())
-        infos[name] = DatasetInfo(
-            features=next(iter(filled.values())).features, splits=counted, dataset_size=size
-        )
-    infos.to_dataset_card_data(data)
-    return plain_data(data)
-
-
-def evaluation(results: Iterable[tuple[str, str, str, Mapping[str, float | None]]]) -> list[EvalResult]:
-    """Return what was measured, for the ``model-index`` of a card.
-
-    Args:
-        results: name of the dataset, its Hub id or ``""``, split, and measures by name, which may be unknown.
-    """
-    entries: list[EvalResult] = []
-    kinds: list[str] = []
-    for name, hub_id, split, measures in results:
-        kind = hub_id or re.sub(r"[^\w.-]+", "-", name, flags=re.ASCII).strip("-.") or "dataset"
-        measured = {measure: value for measure, value in measures.items() if value is not None}
-        # The Hub would take two of one type for one dataset.
-        config = f"{kinds.count(kind) + 1}" if kind in kinds else None
-        kinds += [kind] * bool(measured)
-        entries += [
-            EvalResult(
-                task_type="token-classification",
-                task_name="Named entity recognition",
-                dataset_type=kind,
-                dataset_name=name,
-                dataset_config=config,
-                dataset_split=split,
-                metric_type=measure,
-                metric_name=measure.title(),
-                metric_value=round(value, 4),
-            )
-            for measure, value in measured.items()
-        ]
-    return entries
+#: Characters of a title, and of a mention or token, which the Hub shows in one line.
+_LONGEST_NAME, _LONGEST_MENTION = 100, 40
+#: Mentions beside a source label in a cell of a table, and of a unified label in all.
+_MENTIONS, _MENTIONS_OF_ALL = 2, 6
+#: Rows among which the example is looked for, and the most tokens of it: it should fit a line or two.
+_LOOKED_AT, _MOST_TOKENS = 500, 16
+_MEASURES = ("f1", "precision", "recall")
+_TAGS = ["esnera", "named-entity-recognition", "label-alignment", "dataset-merging", "esnera-hf"]
 
 
 def named_as(source: SourceSummary) -> str:
@@ -170,28 +69,10 @@ def home(source: SourceSummary) -> str:
     return source.provenance.homepage or (f"https://huggingface.co/datasets/{hub_id}" if hub_id else "")
 
 
-def _mentions(examples: Iterable[Example], label: LabelRef) -> list[str]:
-    """Return example mentions of a source label, cut to the width of a table."""
-    return [shorten(mention, _LONGEST_MENTION) for of, _, mention, *_ in examples if of == label]
-
-
-def _origins(mapping: LabelMapping, examples: Sequence[Example], label: str) -> Markup:
-    """Return the source labels of a unified label, with what they rest on and some mentions."""
-    entries = (entry for entry in mapping.entries if entry.unified == label)
-    return Markup(" · ".join(origin(mapping, entry, partial(_mentions, examples)) for entry in entries))
-
-
 def quoted(text: str) -> str:
     """Return a text as Python writes it, in double quotes where it holds none."""
     written = repr(text)
     return f'"{written[1:-1]}"' if '"' not in text else written
-
-
-#: Characters of a title, and of a mention in a cell of a table, which the Hub shows in one line.
-_LONGEST_NAME, _LONGEST_MENTION = 100, 40
-_EXAMPLES = 6
-_MEASURES = ("f1", "precision", "recall")
-_TAGS = ["esnera", "named-entity-recognition", "label-alignment", "dataset-merging", "esnera-hf"]
 
 
 def dataset_card(
@@ -235,7 +116,7 @@ def dataset_card(
         "compared": any(entry.compared_with is not None for entry in mapping.entries),
         "scores": tables.main_scores(report),
         "flow": {"file": FLOW_PICTURE, "said": describe_flow(mapping)},
-        "example": example_row(merged) if text else "",
+        "example": _example_row(merged) if text else "",
         "origins": partial(_origins, mapping, report.examples),
     }
     # Of a recipe the Hub is to show the table of fingerprints, and not to take report.json for data.
@@ -301,9 +182,8 @@ def model_card(
     labels: Sequence[str],
     record: Mapping[str, Any],
     *,
-    report: MergeReport | None = None,
+    report: MergeReport,
     mapping: LabelMapping | None = None,
-    sources: Sequence[SourceSummary] = (),
 ) -> ModelCard:
     """Return the card of a tagger.
 
@@ -312,16 +192,13 @@ def model_card(
         labels: that it predicts.
         record: of its training: ``validation`` and ``test`` (scores), ``history``, ``arguments``, ``encoder`` and
             ``dataset_repo`` (Hub ids), as far as they are known.
-        report, mapping: of the alignment; ``None`` for a tagger of a single source.
-        sources: summaries of the sources, where there is no report.
+        report: of the alignment; for a tagger of a single source one that holds its summary and nothing else.
+        mapping: of the alignment, if there was one.
     """
-    # A tagger of a single source is told of as a merge of one, of which nothing else is known.
-    report = report or MergeReport(tuple(sources))
-    sources = report.sources
-    name, encoder = repo_id.rpartition("/")[2], record.get("encoder")
-    published = record.get("dataset_repo", "")
+    name, sources = repo_id.rpartition("/")[2], report.sources
+    encoder, published = (str(record.get(key) or "") for key in ("encoder", "dataset_repo"))
+    encoder = encoder if is_repository(encoder, owner=False) else ""
     published = published if is_repository(published) else ""
-    encoder = encoder if encoder and is_repository(encoder, owner=False) else ""
     terms = Terms(licenses_of(sources))
     scores = tables.main_scores(report)
     scores = scores if scores is not None and scores[1] == "test" else None
@@ -353,7 +230,7 @@ def model_card(
         "repo": quoted(repo_id),
         "record": record,
         "members": members,
-        "examples": {label: _examples(examples, refs) for label, refs in members.items()},
+        "examples": {label: _mentions_in_turn(examples, refs) for label, refs in members.items()},
         "parents": mapping.parents if mapping else {},
         "scores": scores,
         "validation": validation,
@@ -390,8 +267,42 @@ def _results(
     return []
 
 
-def _examples(examples: Sequence[Example], members: Sequence[LabelRef]) -> list[str]:
+def _example_row(merged: DatasetDict) -> str:
+    """Return a row as JSON, its tags by name: of the first rows the one with most labels, the shortest of these."""
+    rows = next((rows for rows in merged.values() if len(rows)), None)
+    sentences = () if rows is None else islice(exported_sentences(rows), _LOOKED_AT)
+    fitting = [one for one, _ in sentences if one.entities and len(one.tokens) <= _MOST_TOKENS]
+    if not fitting:
+        return ""
+    best = min(fitting, key=lambda one: (-len({entity.label for entity in one.entities}), len(one.tokens)))
+    shown = {
+        "id": best.id,
+        "tokens": [shorten(token, _LONGEST_MENTION) for token in best.tokens],
+        "ner_tags": tags_from_entities(len(best.tokens), best.entities),
+        "source": best.source,
+    }
+    return json.dumps(shown, ensure_ascii=False)
+
+
+def _origins(mapping: LabelMapping, examples: Sequence[Example], label: str) -> Markup:
+    """Return the source labels of a unified label, with what they rest on and some mentions."""
+    origins = []
+    for entry in mapping.entries:
+        if entry.unified == label:
+            text = escape(entry.label)
+            if tables.is_merge(mapping, entry):
+                text += f" ({tables.score_name(mapping)} {figure(entry.similarity)})"
+            mentions = ", ".join(map(escape, _mentions(examples, entry.label)[:_MENTIONS]))
+            origins.append(f"{text}: {mentions}" if mentions else text)
+    return Markup(" · ".join(origins))
+
+
+def _mentions(examples: Iterable[Example], label: LabelRef) -> list[str]:
+    return [shorten(mention, _LONGEST_MENTION) for of, _, mention, *_ in examples if of == label]
+
+
+def _mentions_in_turn(examples: Sequence[Example], members: Sequence[LabelRef]) -> list[str]:
     """Return mentions of a unified label: the first one of each member, then the second ones."""
     turns = zip_longest(*(_mentions(examples, member) for member in members))
     mentions = dict.fromkeys(mention for turn in turns for mention in turn if mention is not None)
-    return list(mentions)[:_EXAMPLES]
+    return list(mentions)[:_MENTIONS_OF_ALL]

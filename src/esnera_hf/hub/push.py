@@ -219,28 +219,26 @@ def card_of_tagger(tagger: Tagger, repo_id: str) -> ModelCard:
     """
     record = tagger.record
     try:
-        report = MergeReport.from_dict(record["report"]) if record.get("report") else None
-        sources = () if report is None else report.sources
-        if report is None and record.get("sources"):
-            sources = from_plain(tuple[SourceSummary, ...], record["sources"], "sources")
+        encoder = record.get("encoder")
+        if record.get("report"):
+            report = MergeReport.from_dict(record["report"])
+            encoder = (report.call.encoder if report.call else None) or ""
+            # A folder of somebody's is no base_model, and its name is nobody's business.
+            encoder = "" if encoder in report.local_paths or _looks_like_a_place(encoder) else encoder
+        else:
+            sources = from_plain(tuple[SourceSummary, ...], record.get("sources") or [], "sources")
+            report = MergeReport(sources)
         scores = {
             split: from_plain(Scores, record[split], split)
             for split in ("validation", "test")
             if record.get(split)
         }
-        encoder = str(record.get("encoder") or "")
-        if report is not None:
-            encoder = (report.call.encoder if report.call else None) or ""
-            # A folder of somebody's is no base_model, and its name is nobody's business.
-            encoder = "" if encoder in report.local_paths or _looks_like_a_place(encoder) else encoder
-        facts = {"encoder": encoder, "dataset_repo": str(record.get("dataset_repo") or "")}
         return model_card(
             repo_id,
             tagger.labels,
-            {**record, **scores, **facts},
-            report=None if report is None else shareable_report(report, text=True),
+            {**record, **scores, "encoder": encoder},
+            report=shareable_report(report, text=True),
             mapping=LabelMapping.from_yaml(record["mapping"]) if record.get("mapping") else None,
-            sources=sources,
         )
     except (
         ConfigurationError,
