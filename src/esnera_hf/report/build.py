@@ -21,8 +21,8 @@ from esnera_hf.report.report import Example, LeakageFacts, MergeReport, NearPair
 from esnera_hf.similarity.explanation import explain_pairs
 from esnera_hf.similarity.matrix import SimilarityMatrix
 from esnera_hf.sources.duplicates import Duplicate
-from esnera_hf.sources.source import Dropped, NerSource
-from esnera_hf.tagging import LabelRef
+from esnera_hf.sources.source import AnnotatedSentence, Dropped, NerSource
+from esnera_hf.tagging import Entity, LabelRef
 
 #: Pairs of labels that stayed apart, and examples of a label, a reason or a leak, that are shown.
 _NEAR, _EXAMPLES = 20, 3
@@ -211,11 +211,7 @@ def mentions_in_context(source: NerSource) -> Iterator[Example]:
             # One mention a sentence: three of one list of names say no more than one.
             for label, entity in {entity.label: entity for entity in reversed(sentence.entities)}.items():
                 if label in missing:
-                    span = (entity.start, entity.end)
-                    example = (
-                        *in_context(LabelRef(source.name, label), sentence.tokens, span, sentence.id),
-                        split,
-                    )
+                    example = _in_context(LabelRef(source.name, label), sentence, entity, split)
                     of_split[label].setdefault(example[2], example)
                     if len(of_split[label]) == _EXAMPLES:
                         missing.discard(label)
@@ -228,11 +224,9 @@ def mentions_in_context(source: NerSource) -> Iterator[Example]:
         yield from islice({example[2]: example for example in in_turn}.values(), _EXAMPLES)
 
 
-def in_context(
-    label: LabelRef, tokens: Sequence[str], span: tuple[int, int], sentence_id: str
-) -> tuple[LabelRef, str, str, str, str]:
+def _in_context(label: LabelRef, sentence: AnnotatedSentence, entity: Entity, split: str) -> Example:
     """Return a mention and some text on both sides of it; ``…`` stands for what was cut."""
-    start, end = span
+    tokens, start, end = sentence.tokens, entity.start, entity.end
     mention = join_tokens(tokens[start:end])
     left, right = join_tokens(tokens[:start]), join_tokens(tokens[end:])
     # The space beside the mention, where the script has one.
@@ -243,7 +237,8 @@ def in_context(
         left if len(left) <= _CONTEXT else "…" + left[-_CONTEXT:],
         shorten(mention, _LONGEST_MENTION),
         right if len(right) <= _CONTEXT else right[:_CONTEXT] + "…",
-        sentence_id,
+        sentence.id,
+        split,
     )
 
 
