@@ -31,12 +31,7 @@ const order = (s) => {
 };
 const setParent = (s, name, parent) => {
   if (parent === null) delete s.parents[name];
-  else Object.defineProperty(s.parents, name, {
-    value: parent,
-    enumerable: true,
-    configurable: true,
-    writable: true
-  });
+  else Object.defineProperty(s.parents, name, { value: parent, enumerable: true, configurable: true, writable: true });
 };
 const decision = (s, one, other) => {
   const [u, v] = [s.entries[one].unified, s.entries[other].unified];
@@ -61,28 +56,21 @@ const tidy = (s) => {
   }
 };
 const freeName = (s, entry) => {
-  let name = s.unified.includes(entry.label) ? refOf({
-    source: entry.label,
-    label: entry.source
-  }).replace(":", "@") : entry.label;
+  let name = s.unified.includes(entry.label)
+    ? refOf({ source: entry.label, label: entry.source }).replace(":", "@")
+    : entry.label;
   while (s.unified.includes(name) || name === "O" || name === "") name += "+";
   return name;
 };
-const insertAfter = (s, place, name) => s.unified.splice(place === null ? s.unified.length : s.unified.indexOf(
-  place) + 1, 0, name);
+const insertAfter = (s, place, name) =>
+  s.unified.splice(place === null ? s.unified.length : s.unified.indexOf(place) + 1, 0, name);
 const alone = (s, n) => {
   const name = freeName(s, data.entries[n]);
   insertAfter(s, s.entries[n].unified, name);
-  s.entries[n] = {
-    unified: name,
-    locked: true
-  };
+  s.entries[n] = { unified: name, locked: true };
 };
 const moveTo = (s, n, name) => {
-  s.entries[n] = {
-    unified: name,
-    locked: true
-  };
+  s.entries[n] = { unified: name, locked: true };
 };
 const detach = (s, name, above) => {
   if (ancestors(s, name).includes(above)) setParent(s, name, parentOf(s, above));
@@ -90,8 +78,7 @@ const detach = (s, name, above) => {
 const join = (s, gone, kept) => {
   detach(s, kept, gone);
   for (const n of members(s, gone)) moveTo(s, n, kept);
-  for (const part of children(s, gone))
-    if (part !== kept) setParent(s, part, kept);
+  for (const part of children(s, gone)) if (part !== kept) setParent(s, part, kept);
 };
 const lock = (s, ...labels) => {
   for (const n of labels) s.entries[n].locked = true;
@@ -104,8 +91,7 @@ const answers = {
     else if (u !== v) join(s, ...(mentions(s, u) > mentions(s, v) ? [v, u] : [u, v]));
   },
   part: (s, one, other) => {
-    for (const n of [one, other])
-      if (s.entries[n].unified === null) alone(s, n);
+    for (const n of [one, other]) if (s.entries[n].unified === null) alone(s, n);
     if (s.entries[one].unified === s.entries[other].unified) alone(s, one);
     const [u, v] = [s.entries[one].unified, s.entries[other].unified];
     detach(s, v, u);
@@ -127,17 +113,16 @@ const precedes = (one, other) => {
   return differs >= 0 && one[differs] < other[differs];
 };
 const cutTo = (limit) => {
-  const counts = new Map(state.unified.filter((name) => members(state, name).length).map((name) => [name,
-    mentions(state, name)
-  ]));
+  const counts = new Map(
+    state.unified.filter((name) => members(state, name).length).map((name) => [name, mentions(state, name)]),
+  );
   const names = new Map(state.unified.map((name) => [name, name]));
   const left = () => new Set([...counts.keys()].map((name) => names.get(name)));
   const cost = (label) => {
     const gone = new Map();
     for (const [name, count] of counts) {
       const kept = names.get(name);
-      if (kept !== label && ancestors(state, name).includes(label)) gone.set(kept, (gone.get(kept) || 0) +
-        count);
+      if (kept !== label && ancestors(state, name).includes(label)) gone.set(kept, (gone.get(kept) || 0) + count);
     }
     return [gone.size, [...gone.values()].reduce((sum, count) => sum + count, 0)];
   };
@@ -145,25 +130,17 @@ const cutTo = (limit) => {
   while (left().size > limit) {
     let best = null;
     state.unified.forEach((label, place) => {
-      const [gone, count] = cost(label), saved = gone - (left().has(label) ? 0 : 1);
+      const [gone, count] = cost(label),
+        saved = gone - (left().has(label) ? 0 : 1);
       if (names.get(label) !== label || saved <= 0) return;
       const key = [count / saved, -saved, place];
-      if (best === null || precedes(key, best.key)) best = {
-        key,
-        label,
-        count
-      };
+      if (best === null || precedes(key, best.key)) best = { key, label, count };
     });
     if (best === null) break;
     lost += best.count;
-    for (const name of state.unified)
-      if (ancestors(state, name).includes(best.label)) names.set(name, best.label);
+    for (const name of state.unified) if (ancestors(state, name).includes(best.label)) names.set(name, best.label);
   }
-  return {
-    names,
-    left: left().size,
-    lost
-  };
+  return { names, left: left().size, lost };
 };
 /* The file: YAML in which every text stands in double quotes, with escapes for what could be misread. */
 const escaped = (char) => {
@@ -183,18 +160,23 @@ const scalar = (value) => {
 const yaml = () => {
   const lines = [data.header, `version: ${data.version}`, `method: ${data.method}`];
   if (data.lambda !== null) lines.push(`lambda: ${scalar(data.lambda)}`);
-  lines.push(state.unified.length ? "unified_labels:" : "unified_labels: []", ...state.unified.map((name) =>
-    `- ${quote(name)}`));
+  lines.push(
+    state.unified.length ? "unified_labels:" : "unified_labels: []",
+    ...state.unified.map((name) => `- ${quote(name)}`),
+  );
   const parts = order(state).filter((name) => parentOf(state, name) !== null);
-  if (parts.length) lines.push("parents:", ...parts.map((name) =>
-    `  ${quote(name)}: ${quote(parentOf(state, name))}`));
+  if (parts.length) lines.push("parents:", ...parts.map((name) => `  ${quote(name)}: ${quote(parentOf(state, name))}`));
   lines.push(data.entries.length ? "labels:" : "labels: []");
   for (const name of [...state.unified, null]) {
     for (const n of members(state, name)) {
       const entry = data.entries[n];
       const { unified, locked } = state.entries[n];
-      lines.push(`- source: ${quote(entry.source)}`, `  label: ${quote(entry.label)}`,
-        `  unified: ${scalar(unified)}`, `  mentions: ${entry.mentions}`);
+      lines.push(
+        `- source: ${quote(entry.source)}`,
+        `  label: ${quote(entry.label)}`,
+        `  unified: ${scalar(unified)}`,
+        `  mentions: ${entry.mentions}`,
+      );
       if (locked) lines.push("  locked: true");
       if (entry.definition) lines.push(`  definition: ${quote(entry.definition)}`);
       for (const [key, value] of Object.entries(entry.evidence)) lines.push(`  ${key}: ${scalar(value)}`);
