@@ -16,7 +16,7 @@ from esnera_hf._internal.text import counted
 from esnera_hf.errors import ConfigurationError, SourceError
 from esnera_hf.hub.bundle_encoder import encoder_of
 from esnera_hf.hub.evidence import Evidence
-from esnera_hf.hub.evidence_file import DIGEST, LARGEST, MOST_LABELS, RENAME, check_name, checked_record
+from esnera_hf.hub.evidence_file import DIGEST, LARGEST, RENAME, check_names, checked_record
 from esnera_hf.hub.protection import check_support
 from esnera_hf.sources.load import ANSWER_SUFFIX, SourceLike, load_source
 from esnera_hf.taggers.light_heads import FEWEST, NO_MENTION, load_light_head, make_light_heads
@@ -180,11 +180,8 @@ class Answer:
 def _checked(data: Any) -> AnswerFacts:
     facts = cast(AnswerFacts, checked_record(AnswerFacts, data, FORMAT, VERSION))
     labels = facts["labels"]
-    if len(set(labels)) < len(labels) or not 0 < len(labels) <= MOST_LABELS:
-        raise ValueError(f"labels: expected 1 to {MOST_LABELS:,}, each once")
     pairs = [(label, gold) for label, gold, _ in facts["counts"]]
-    for text in (facts["asked_name"], facts["name"], *labels, *facts["forms"], *dict(pairs)):
-        check_name(text)
+    check_names(labels, facts["asked_name"], facts["name"], *facts["forms"], *dict(pairs))
     if len(set(pairs)) < len(pairs) or not {gold for _, gold in pairs} <= {*labels, NO_MENTION}:
         raise ValueError("counts: expected each pair of labels once, the second one of the source")
     if not all(within(count, 1, _MOST) for _, _, count in facts["counts"]):

@@ -153,7 +153,7 @@ def _card(
         "mapping": mapping,
         "sources": report.sources,
         "names": {source.name for source in report.sources},
-        "settings": tables.making(report),
+        "settings": tables.settings_rows(report),
         "before": tables.own_tagger(report),
         "sample": tables.sample_note(report),
         "tables": tables,

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypedDict, cast, get_type_hints
 
@@ -28,7 +28,7 @@ FORMAT, VERSION = "esnera_hf.evidence", 2
 _KEY = "esnera_hf"
 #: Bytes of a file, labels, dimensions, characters of a name and of any other text: several times what the largest
 #: corpora and encoders have, and small enough to be read in a moment.
-LARGEST, MOST_LABELS, _MOST_DIMENSIONS, _LONGEST_NAME, _LONGEST_TEXT = 64 << 20, 10_000, 16_384, 300, 20_000
+LARGEST, _MOST_LABELS, _MOST_DIMENSIONS, _LONGEST_NAME, _LONGEST_TEXT = 64 << 20, 10_000, 16_384, 300, 20_000
 #: No corpus has more mentions.
 _MOST_MENTIONS = 10**12
 #: What to do about a name that others cannot read.
@@ -151,25 +151,23 @@ def checked_facts(data: Any) -> EvidenceFacts:
     """
     facts = cast(EvidenceFacts, checked_record(EvidenceFacts, data, FORMAT, VERSION))
     labels = facts["labels"]
-    if not labels or len(labels) > MOST_LABELS or len(set(labels)) < len(labels):
-        raise ValueError(f"labels: expected 1 to {MOST_LABELS:,}, each once")
-    for text in (facts["name"], facts["encoder"], *labels):
-        check_name(text)
+    check_names(labels, facts["name"], facts["encoder"])
     texts = [facts["language"], facts["encoder_revision"], facts["salt_check"]]
     texts += [facts["license"].name, facts["license"].clause, *to_plain(facts["provenance"]).values()]
     if any(len(text) > _LONGEST_TEXT for text in texts):
         raise ValueError(f"expected texts of at most {_LONGEST_TEXT:,} characters")
-    for field, values, names, most in (
-        ("mentions", facts["mentions"], labels, _MOST_MENTIONS),
-        ("read", facts["read"], labels, _MOST_MENTIONS),
-        ("recall", facts["recall"], labels, 1.0),
-        ("noise", facts["noise"], labels, _MOST_MENTIONS),
-        ("forms", facts["forms"], labels, _MOST_MENTIONS),
-    ):
-        check_numbers(field, values, names, most)
-    for place in (0, 1):
-        own = {label: pair[place] for label, pair in facts["lengths"].items()}
-        check_numbers("lengths", own, labels, _MOST_MENTIONS)
+    by_label: tuple[tuple[str, Mapping[str, float], float], ...] = (
+        ("mentions", facts["mentions"], _MOST_MENTIONS),
+        ("read", facts["read"], _MOST_MENTIONS),
+        ("recall", facts["recall"], 1.0),
+        ("noise", facts["noise"], _MOST_MENTIONS),
+        ("forms", facts["forms"], _MOST_MENTIONS),
+        ("lengths", {label: mean for label, (mean, _) in facts["lengths"].items()}, _MOST_MENTIONS),
+        ("lengths", {label: deviation for label, (_, deviation) in facts["lengths"].items()}, _MOST_MENTIONS),
+    )
+    for field, values, most in by_label:
+        if not set(values) <= set(labels) or not all(within(value, 0, most) for value in values.values()):
+            raise ValueError(f"{field}: expected numbers from 0 to {most:,} by the names of labels")
     if set(facts["mentions"]) != set(labels):
         raise ValueError("mentions: expected a number for each label")
     for field, rows, allowed in (
@@ -213,21 +211,15 @@ def checked_record(kind: Any, data: Any, format: str, version: int) -> dict[str,
         raise ValueError(str(error)) from error
 
 
-def check_name(text: str) -> None:
-    """Check a name or a label of a stranger.
+def check_names(labels: Sequence[str], *others: str) -> None:
+    """Check labels of a stranger, and other names.
 
     Raises:
-        ValueError: it is empty, too long, or holds what is no character that can be shown.
+        ValueError: there are no labels, too many, or one twice; or a name is empty, too long, or holds what is no
+            character that can be shown.
     """
-    if not text.strip() or len(text) > _LONGEST_NAME or not text.isprintable():
-        raise ValueError(f"{text[:60]!r}: expected a name of 1 to {_LONGEST_NAME} printable characters")
-
-
-def check_numbers(field: str, values: Mapping[str, float], names: Any, most: float) -> None:
-    """Check numbers by name.
-
-    Raises:
-        ValueError: a name is none of those expected, or a number is not from 0 to ``most``.
-    """
-    if not set(values) <= set(names) or not all(within(value, 0, most) for value in values.values()):
-        raise ValueError(f"{field}: expected numbers from 0 to {most:,} by the names of labels")
+    if not 0 < len(labels) <= _MOST_LABELS or len(set(labels)) < len(labels):
+        raise ValueError(f"labels: expected 1 to {_MOST_LABELS:,}, each once")
+    for name in (*labels, *others):
+        if not name.strip() or len(name) > _LONGEST_NAME or not name.isprintable():
+            raise ValueError(f"{name[:60]!r}: expected a name of 1 to {_LONGEST_NAME} printable characters")

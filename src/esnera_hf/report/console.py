@@ -9,14 +9,15 @@ from esnera_hf._internal.text import counted, display_width, pad, shorten, visib
 from esnera_hf.report.format import agreement, system_title
 from esnera_hf.report.tables import (
     RELATION_WORDS,
-    compared,
     fate,
     find_pair,
+    has_before,
     own_name,
     question_rows,
     reason,
     sameness,
     sample_note,
+    setting,
     step_setting,
     step_target,
     times,
@@ -58,7 +59,7 @@ def report_text(report: MergeReport, *, verbose: bool = False) -> str:
         )
     for name, system in report.systems.items():
         title = system_title(name, system.partial_likelihood)
-        beside = f" ({own_name(report)} → this one)" if compared(system.native) else ""
+        beside = f" ({own_name(report)} → this one)" if has_before(system.native) else ""
         lines.append(f"{name} tagger ({title}), test, each source's own labels{beside}:")
         lines += [f"  {source}: {_change(micro)}" for source, micro in system.native.sources.items()]
     lines += [
@@ -127,7 +128,7 @@ def _search_lines(report: MergeReport) -> Iterator[str]:
     tried = [trial for trial in report.trials if trial.outcome is not None]
     if report.trials:
         yield f"search: {counted(len(report.trials), 'distinct mapping')}, {len(tried)} tried"
-    native = report.call is not None and report.call.setting("greedy", "scoring") == "native"
+    native = setting(report, "greedy", "scoring") == "native"
     for trial in tried:
         scores, step, (lam, tau) = trial.outcome[0], trial.step, trial.settings[0]
         pooled = (scores.native if native else scores.unified).pooled

@@ -82,8 +82,12 @@ def warnings(report: MergeReport) -> Iterator[str]:
 
 def evidence_kind(report: MergeReport) -> str:
     """Return what labels were compared by: ``frozen``, ``taggers``, or ``surface``; "" where a mapping was applied."""
-    kind = None if report.call is None else report.call.setting("evidence", "kind")
-    return "" if kind is None else str(kind)
+    return str(setting(report, "evidence", "kind") or "")
+
+
+def setting(report: MergeReport, *path: str) -> Any:
+    """Return a setting of the call by the names that lead to it; ``None`` where it is not there."""
+    return None if report.call is None else report.call.setting(*path)
 
 
 def predictor(report: MergeReport) -> str:
@@ -174,7 +178,7 @@ def score_tables(report: MergeReport) -> list[ScoreTable]:
     for name, system in report.systems.items():
         after = system_title(name, system.partial_likelihood)
         for way, scores in ((_NATIVE, system.native), (_UNIFIED, system.unified)):
-            what = f"{own_name(report)} against one {after}" if compared(scores) else f"a tagger {after}"
+            what = f"{own_name(report)} against one {after}" if has_before(scores) else f"a tagger {after}"
             tables.append((f"Test split, {way}: {what}", "test", scores))
     chosen = [trial.outcome[0] for trial in report.trials if trial.chosen and trial.outcome is not None]
     for system in chosen[-1:]:
@@ -294,7 +298,7 @@ def annotated_coarsely(mapping: LabelMapping, sources: Collection[str]) -> list[
     return rows
 
 
-def compared(scores: MergedScores) -> bool:
+def has_before(scores: MergedScores) -> bool:
     """Tell whether scores of a merged tagger stand beside those of the sources' taggers."""
     return scores.pooled.before.value is not None
 
@@ -306,21 +310,13 @@ def own_name(report: MergeReport) -> str:
 
 def own_tagger(report: MergeReport) -> str:
     """Return in words the tagger of a source that a merged one is compared with."""
-    call = report.call
-    own = (
-        call is None
-        or call.setting("output", "compare") == "own"
-        or call.setting("taggers", "kind") != "joint"
-    )
-    if call is None or own:
+    if setting(report, "output", "compare") == "own" or setting(report, "taggers", "kind") != "joint":
         return _ALONE
-    later = call.setting("taggers", "joint_of")
-    return "that source's head of the joint tagger" + (
-        " (or, of a later source, a tagger that began with it)" if later else ""
-    )
+    later = " (or, of a later source, a tagger that began with it)"
+    return "that source's head of the joint tagger" + later * bool(setting(report, "taggers", "joint_of"))
 
 
-def making(report: MergeReport) -> list[tuple[str, str]]:
+def settings_rows(report: MergeReport) -> list[tuple[str, str]]:
     """Return names and values of what decides the outcome: the call, versions, time."""
     rows: list[tuple[str, Any]] = []
     if report.call is not None:
