@@ -166,8 +166,7 @@ def checked_facts(data: Any) -> EvidenceFacts:
         ("lengths", {label: deviation for label, (_, deviation) in facts["lengths"].items()}, _MOST_MENTIONS),
     )
     for field, values, most in by_label:
-        if not set(values) <= set(labels) or not all(within(value, 0, most) for value in values.values()):
-            raise ValueError(f"{field}: expected numbers from 0 to {most:,} by the names of labels")
+        check_numbers(field, values, labels, most)
     if set(facts["mentions"]) != set(labels):
         raise ValueError("mentions: expected a number for each label")
     for field, rows, allowed in (
@@ -223,3 +222,13 @@ def check_names(labels: Sequence[str], *others: str) -> None:
     for name in (*labels, *others):
         if not name.strip() or len(name) > _LONGEST_NAME or not name.isprintable():
             raise ValueError(f"{name[:60]!r}: expected a name of 1 to {_LONGEST_NAME} printable characters")
+
+
+def check_numbers(field: str, values: Mapping[str, float], labels: Sequence[str], most: float) -> None:
+    """Check numbers by label.
+
+    Raises:
+        ValueError: one is of none of the labels, or not from 0 to ``most``.
+    """
+    if not set(values) <= set(labels) or not all(within(value, 0, most) for value in values.values()):
+        raise ValueError(f"{field}: expected numbers from 0 to {most:,} by the names of labels")
