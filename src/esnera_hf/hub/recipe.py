@@ -13,6 +13,7 @@ import re
 from collections import Counter, deque
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import chain
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -26,12 +27,13 @@ from esnera_hf._internal.json import read_json
 from esnera_hf.alignment.mapping import MAPPING_FILE, LabelMapping
 from esnera_hf.errors import MappingError
 from esnera_hf.hub.repository import fetch
+from esnera_hf.merging.export import exported_sentences
 from esnera_hf.merging.merge import merged_features
 from esnera_hf.merging.pseudo_labels import PseudoLabels
 from esnera_hf.report.call import is_published
 from esnera_hf.report.files import write_json
 from esnera_hf.sources.source import SOURCE_FEATURES, SPLITS, NerSource
-from esnera_hf.tagging import PSEUDO, Entity, entities_from_tags
+from esnera_hf.tagging import PSEUDO, Entity
 
 RECIPE_FILE = "recipe.json"
 ROWS_FOLDER = "recipe"
@@ -252,24 +254,20 @@ def find_recipe(published: str) -> Recipe | None:
 
 
 def _rows(part: Dataset, salt: bytes) -> Iterator[dict[str, Any]]:
-    names = part.features["ner_tags"].feature.names
-    pseudo = part.features["origin"].feature.str2int(PSEUDO)
-    columns = ("id", "source", "tokens", "source_tags", "ner_tags", "origin", "confidence")
-    for batch in part.select_columns(list(columns)).iter(batch_size=1000):
-        for sentence, source, tokens, tags, unified, origin, confidence in zip(
-            *(batch[column] for column in columns), strict=True
-        ):
-            added = [names[tag] if one == pseudo else "O" for tag, one in zip(unified, origin, strict=True)]
-            yield {
-                "id": sentence,
-                "source": source,
-                "text": _digest(tokens, salt),
-                "annotation": _digest([tokens, tags], salt),
-                "pseudo": [
-                    {"start": e.start, "end": e.end, "label": e.label, "confidence": confidence[e.start]}
-                    for e in entities_from_tags(added)[0]
-                ],
-            }
+    batches = part.select_columns(["source_tags"]).iter(batch_size=1000)
+    source_tags = chain.from_iterable(batch["source_tags"] for batch in batches)
+    for (sentence, origins), tags in zip(exported_sentences(part), source_tags, strict=True):
+        yield {
+            "id": sentence.id,
+            "source": sentence.source,
+            "text": _digest(sentence.tokens, salt),
+            "annotation": _digest([sentence.tokens, tags], salt),
+            "pseudo": [
+                {"start": e.start, "end": e.end, "label": e.label, "confidence": e.score}
+                for e, origin in zip(sentence.entities, origins or (), strict=True)
+                if origin == PSEUDO
+            ],
+        }
 
 
 def _digest(content: Any, salt: bytes) -> bytes:
