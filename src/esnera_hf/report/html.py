@@ -21,7 +21,6 @@ from typing import Any
 
 import jinja2
 import numpy as np
-from numpy.typing import NDArray
 
 from esnera_hf._internal.checks import to_plain
 from esnera_hf._internal.text import counted, shorten, visible
@@ -246,12 +245,27 @@ def _as_json(settings: Any) -> str:
 
 
 def _similarities(matrix: SimilarityMatrix, lam: float | None) -> Iterator[dict[str, Any]]:
+    """Yield the tables of similarities: for pairs of sources those of meaning, then those of predictions, each way."""
     pairs = _shown_pairs(matrix, lam)
-    for one, other in pairs:
-        yield _table(matrix, matrix.semantic, one, other, "semantic similarity")
-    for one, other in sorted(way for pair in pairs for way in permutations(pair)):
-        title = "empirical similarity: predicted as (row), annotated as (column)"
-        yield _table(matrix, matrix.empirical, one, other, title)
+    ways = sorted(way for pair in pairs for way in permutations(pair))
+    empirical = "empirical similarity: predicted as (row), annotated as (column)"
+    shown = [(matrix.semantic, "semantic similarity", pair) for pair in pairs]
+    shown += [(matrix.empirical, empirical, way) for way in ways]
+    for values, title, (one, other) in shown:
+        columns = matrix.indices(other)
+        yield {
+            "title": title,
+            "row_source": one,
+            "column_source": other,
+            "columns": [matrix.labels[j].label for j in columns],
+            "rows": [
+                (
+                    matrix.labels[i].label,
+                    [None if np.isnan(value) else value for value in values[i, columns].tolist()],
+                )
+                for i in matrix.indices(one)
+            ],
+        }
 
 
 def _shown_pairs(matrix: SimilarityMatrix, lam: float | None) -> list[tuple[str, str]]:
@@ -267,22 +281,3 @@ def _shown_pairs(matrix: SimilarityMatrix, lam: float | None) -> list[tuple[str,
         return float(max(similarity[np.ix_(one, other)].max(), similarity[np.ix_(other, one)].max()))
 
     return sorted(sorted(pairs, key=most_alike, reverse=True)[:_MOST_PAIRS])
-
-
-def _table(
-    matrix: SimilarityMatrix, values: NDArray[np.float64], one: str, other: str, title: str
-) -> dict[str, Any]:
-    rows, columns = matrix.indices(one), matrix.indices(other)
-    return {
-        "title": title,
-        "row_source": one,
-        "column_source": other,
-        "columns": [matrix.labels[j].label for j in columns],
-        "rows": [
-            (
-                matrix.labels[i].label,
-                [None if np.isnan(values[i, j]) else float(values[i, j]) for j in columns],
-            )
-            for i in rows
-        ],
-    }
