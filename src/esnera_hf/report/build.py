@@ -19,7 +19,7 @@ from esnera_hf.alignment.mapping_yaml import MappedLabel
 from esnera_hf.merging.merge import MergedData
 from esnera_hf.report.report import Example, LeakageFacts, MergeReport, NearPair
 from esnera_hf.similarity.explanation import explain_pairs
-from esnera_hf.similarity.matrix import SimilarityMatrix
+from esnera_hf.similarity.matrix import Agreement, SimilarityMatrix
 from esnera_hf.sources.duplicates import Duplicate
 from esnera_hf.sources.source import AnnotatedSentence, Dropped, NerSource
 from esnera_hf.tagging import Entity, LabelRef
@@ -105,22 +105,21 @@ def _each_pair_once(mapping: LabelMapping) -> Iterator[MappedLabel]:
 def _decision(
     entry: MappedLabel, mapping: LabelMapping, constraints: Constraints, matrix: SimilarityMatrix
 ) -> MergeDecision:
-    other, forward = entry.compared_with, entry.forward
-    merged = other is not None and mapping.are_one(entry.label, other)
-    part = other is not None and mapping.decision(entry.label, other) == "part"
+    other, forward = entry.compared_with, entry.forward or Agreement(0, 0)
+    became = "apart" if other is None else mapping.decision(entry.label, other)
     similarity = entry.similarity
-    if part and other is not None:
+    if other is not None and became == "part":
         similarity = _rounded(matrix.probability(entry.label, other, "subset"))
     return MergeDecision(
         (entry.label,),
         other,
         similarity,
         entry.semantic,
-        0 if forward is None else forward.matched,
-        0 if forward is None else forward.predicted,
-        merged,
-        constrained=merged and other in constraints.class_of(entry.label),
-        part=part,
+        forward.matched,
+        forward.predicted,
+        merged=became == "one",
+        constrained=became == "one" and other in constraints.class_of(entry.label),
+        part=became == "part",
         contains=entry.unified in mapping.parents.values(),
         why=entry.why,
     )
