@@ -18,6 +18,7 @@ from esnera_hf.alignment.mapping import LabelMapping
 from esnera_hf.alignment.mapping_yaml import MappedLabel
 from esnera_hf.merging.merge import MergedData
 from esnera_hf.report.report import Example, LeakageFacts, MergeReport, NearPair
+from esnera_hf.report.tables import decision_on
 from esnera_hf.similarity.explanation import explain_pairs
 from esnera_hf.similarity.matrix import Agreement, SimilarityMatrix
 from esnera_hf.sources.duplicates import Duplicate
@@ -106,8 +107,7 @@ def _decision(
     entry: MappedLabel, mapping: LabelMapping, constraints: Constraints, matrix: SimilarityMatrix
 ) -> MergeDecision:
     other, forward = entry.compared_with, entry.forward or Agreement(0, 0)
-    became = "apart" if other is None else mapping.decision(entry.label, other)
-    similarity = entry.similarity
+    became, similarity = decision_on(mapping, entry), entry.similarity
     if other is not None and became == "part":
         similarity = _rounded(matrix.probability(entry.label, other, "subset"))
     return MergeDecision(

@@ -9,7 +9,7 @@ from esnera_hf.alignment.mapping import LabelMapping
 from esnera_hf.alignment.mapping_yaml import MappedLabel
 from esnera_hf.report.format import agreement, figure
 from esnera_hf.report.report import MergeReport
-from esnera_hf.report.tables import RELATION_WORDS
+from esnera_hf.report.tables import RELATION_WORDS, decision_on
 from esnera_hf.similarity.explanation import PARTS, PairEvidence
 from esnera_hf.sources.shared_sentences import RELATIONS
 
@@ -78,9 +78,7 @@ def verdict(report: MergeReport, mapping: LabelMapping) -> dict[str, int]:
 
 def fate(mapping: LabelMapping, entry: MappedLabel) -> str:
     """Return what became of a label and the one it is shown beside, as words before the name of the latter."""
-    labels = {mapped.label for mapped in mapping.entries}
-    other = entry.compared_with
-    return _FATES["apart" if other not in labels or other is None else mapping.decision(entry.label, other)]
+    return _FATES[decision_on(mapping, entry)]
 
 
 def probability_bar(pair: PairEvidence) -> list[Segment]:

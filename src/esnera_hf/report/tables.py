@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from esnera_hf._internal.console import duration
 from esnera_hf._internal.text import counted
 from esnera_hf.report.format import figure, merge_setting, system_title
-from esnera_hf.similarity.explanation import EQUAL, PairEvidence, score_sentence
+from esnera_hf.similarity.explanation import EQUAL, Decision, PairEvidence, score_sentence
 from esnera_hf.similarity.matrix import Agreement
 from esnera_hf.taggers.encoder_fit import misfit
 from esnera_hf.tagging import LabelRef
@@ -243,12 +243,18 @@ def label_groups(mapping: LabelMapping) -> Iterator[tuple[str | None, tuple[Mapp
             yield unified, entries
 
 
-def is_merge(mapping: LabelMapping, entry: MappedLabel) -> bool:
-    """Tell whether a label went to the same unified label as the one it was compared with."""
+def decision_on(mapping: LabelMapping, entry: MappedLabel) -> Decision:
+    """Return what a label and the one that it was compared with became; ``apart`` where there is none."""
     other = entry.compared_with
     # A mapping of some of the sources still names what labels of the others were compared with.
-    labels = {mapped.label for mapped in mapping.entries}
-    return other is not None and other in labels and mapping.are_one(entry.label, other)
+    if other is None or all(mapped.label != other for mapped in mapping.entries):
+        return "apart"
+    return mapping.decision(entry.label, other)
+
+
+def is_merge(mapping: LabelMapping, entry: MappedLabel) -> bool:
+    """Tell whether a label went to the same unified label as the one it was compared with."""
+    return decision_on(mapping, entry) == "one"
 
 
 def weakest_merges(mapping: LabelMapping) -> list[tuple[LabelRef, LabelRef, float]]:
