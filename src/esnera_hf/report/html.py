@@ -196,20 +196,15 @@ def _labels(
     place = {entry.label: n for n, entry in enumerate(mapping.entries)}
     wholes = set(mapping.parents.values())
     for unified, entries in tables.label_groups(mapping):
-        pairs = {
-            entry.label: pair.seen_from(entry.label)
-            for entry in entries
-            if (pair := tables.find_pair(report, entry.label, entry.compared_with)) is not None
-        }
         rows = [
             {
                 "n": place[entry.label],
                 "entry": entry,
-                "mentions": entry.mentions,
                 "fate": evidence.fate(mapping, entry),
-                "pair": pairs.get(entry.label),
+                "pair": pair and pair.seen_from(entry.label),
             }
             for entry in entries
+            for pair in [tables.find_pair(report, entry.label, entry.compared_with)]
         ]
         related = unified is None or unified in mapping.parents or unified in wholes
         yield unified, rows, len(rows) == 1 and not related
