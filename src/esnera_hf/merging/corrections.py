@@ -145,13 +145,8 @@ class _Corrections:
                 counts[row["source"]] += 1
         if not changed:
             return rows
-
-        def edit(row: dict[str, Any], index: int) -> dict[str, Any]:
-            return changed.get(index, row)
-
-        return rows.map(
-            edit, with_indices=True, features=features, load_from_cache_file=False, desc="correct"
-        )
+        options = {"features": features, "load_from_cache_file": False, "desc": "correct"}
+        return rows.map(lambda row, index: changed.get(index, row), with_indices=True, **options)
 
     def _row(
         self, row: Mapping[str, Any], entities: Sequence[Entity], features: Mapping[str, Any]
