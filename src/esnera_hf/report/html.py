@@ -14,7 +14,7 @@ from base64 import b64encode
 from collections.abc import Iterator
 from functools import partial
 from hashlib import sha256
-from itertools import combinations, permutations
+from itertools import combinations
 from math import comb
 from pathlib import Path
 from typing import Any
@@ -242,7 +242,7 @@ def _as_json(settings: Any) -> str:
 def _similarities(matrix: SimilarityMatrix, lam: float | None) -> Iterator[dict[str, Any]]:
     """Yield the tables of similarities: for pairs of sources those of meaning, then those of predictions, each way."""
     pairs = _shown_pairs(matrix, lam)
-    ways = sorted(way for pair in pairs for way in permutations(pair))
+    ways = sorted(way for one, other in pairs for way in ((one, other), (other, one)))
     empirical = "empirical similarity: predicted as (row), annotated as (column)"
     shown = [(matrix.semantic, "semantic similarity", pair) for pair in pairs]
     shown += [(matrix.empirical, empirical, way) for way in ways]
