@@ -32,7 +32,7 @@ def reading(name, *objections, broken=False, sentences=(ANN, BOB, ANN, ANN)):
     ],
 )
 def test_the_only_one_that_fits(readings):
-    assert choose_reading("a.txt", readings).options == "token_column=x"
+    assert readings[choose_reading("a.txt", readings)].options == "token_column=x"
 
 
 @pytest.mark.parametrize(
