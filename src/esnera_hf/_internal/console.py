@@ -9,13 +9,13 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from esnera_hf._internal.processes import is_main_process
 from esnera_hf._internal.text import visible
 
 Level = Literal["debug", "info", "warning", "error"]
-_LEVELS = ("debug", "info", "warning", "error")
+LEVELS: tuple[Level, ...] = get_args(Level)
 #: Seconds between two lines of one step's progress: a job of a day fills no disk, and nobody waits for a sign of life.
 _JSON_INTERVAL = 2.0
 
@@ -47,7 +47,7 @@ def configure_output(level: Level, json_lines: bool) -> None:
 
 
 def _writes(level: Level) -> bool:
-    return is_main_process() and _LEVELS.index(level) >= _LEVELS.index(_Output.level)
+    return is_main_process() and LEVELS.index(level) >= LEVELS.index(_Output.level)
 
 
 def say(message: str, level: Level = "info") -> None:

@@ -12,10 +12,9 @@ from typing import TYPE_CHECKING
 from esnera_hf._internal.console import no_dataset_bars, say
 from esnera_hf._internal.files import check_free
 from esnera_hf._internal.text import counted, in_columns
-from esnera_hf.cli.options import SOURCES_HELP, Commands, add_command
-from esnera_hf.cli.reading import READING, READING_FOR_EXPORT, read_source, reading_options
+from esnera_hf.cli.options import SOURCES_HELP, Commands, add_command, chosen
+from esnera_hf.cli.reading import READING, READING_FOR_EXPORT, read_source
 from esnera_hf.errors import ConfigurationError
-from esnera_hf.sources.options import ReadingOptions
 
 if TYPE_CHECKING:
     from datasets import DatasetDict
@@ -246,9 +245,8 @@ def _export_mapping(options: argparse.Namespace) -> None:
     from esnera_hf.alignment.mapping import MAPPING_FILE, LabelMapping
     from esnera_hf.alignment.mapping_exchange import export_mapping
 
-    if (options.grain, options.labels, options.gold_only) != ("fine", None, False) or reading_options(
-        options, options.source
-    ) != ReadingOptions():
+    as_it_is = (options.grain, options.labels, options.gold_only) == ("fine", None, False)
+    if not as_it_is or chosen(options, READING):
         raise ConfigurationError(
             f"--format {options.format} writes the mapping alone, as it is: --grain, --labels, --gold-only and the "
             "options that say how sources are read change nothing of it. Leave them out."
@@ -278,7 +276,7 @@ def _data(options: argparse.Namespace) -> tuple[NerSource | DatasetDict, LabelMa
 
     folder = Path(options.source)
     if (folder / MAPPING_FILE).is_file():
-        if reading_options(options, options.source) != ReadingOptions():
+        if chosen(options, READING):
             raise ConfigurationError(
                 f"{folder} is a merged dataset, and --strict, --tag-column, --source-scheme, --source-format, "
                 "--config, --revision, --license and --language say how sources are read. Leave them out."

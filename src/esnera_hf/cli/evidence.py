@@ -78,14 +78,13 @@ def _evidence(options: argparse.Namespace) -> None:
     from esnera_hf.sources.load import EVIDENCE_SUFFIX
 
     check_new_file(options.output, EVIDENCE_SUFFIX)  # before minutes of reading
-    protection = {name: getattr(options, name) for name in given(options, "reveal", "min_support")}
     with quiet_libraries():
         made = Evidence.from_source(
             read_source(options.source, options),
             encoder=options.encoder,
             seed=options.seed,
             salt=read_salt(options.salt),
-            **protection,
+            **given(options, "reveal", "min_support"),
         )
         made.save(options.output)
     print(made)
@@ -110,7 +109,7 @@ def _answer(options: argparse.Namespace) -> None:
             read_source(options.source, options),
             encoder=options.encoder,
             seed=options.seed,
-            **({} if options.min_support is None else {"min_support": options.min_support}),
+            **given(options, "min_support"),
             salt=read_salt(options.salt),
         )
         made.save(options.output)

@@ -24,7 +24,9 @@ from esnera_hf.cli.reading import read_salts
 from esnera_hf.errors import ConfigurationError
 
 if TYPE_CHECKING:
+    from esnera_hf.hub.evidence import Evidence
     from esnera_hf.modeling.tagger import Tagger
+    from esnera_hf.result import MergeResult
 
 _PUSH_HELP = """\
 A saved alignment becomes a dataset repository: data, mapping.yaml, report and card appear in one commit. A saved
@@ -43,7 +45,6 @@ opened: name sources and encoder that are files. Taggers in the cache are reused
 folder to compute everything anew.
 """
 _FOLDER_HELP = "written by align, apply or train --output; or a file.evidence"
-_BUNDLE = "an evidence bundle holds no text. Leave it out."
 
 
 def add_commands(commands: Commands) -> None:
@@ -96,17 +97,10 @@ def add_commands(commands: Commands) -> None:
 
 
 def _push(options: argparse.Namespace) -> None:
-    from esnera_hf.hub.evidence import Evidence
     from esnera_hf.hub.repository import HubRepository
     from esnera_hf.result import MergeResult
-    from esnera_hf.sources.load import EVIDENCE_SUFFIX
 
-    is_bundle = options.folder.suffix == EVIDENCE_SUFFIX
     if options.to_folder is not None:
-        if is_bundle:
-            raise ConfigurationError(
-                f"--to-folder: {options.folder} is one file. Copy it; `esnera-hf card` prints its card."
-            )
         _save_for_hub(options)
         return
     if options.repo_id is None:
@@ -114,36 +108,34 @@ def _push(options: argparse.Namespace) -> None:
             "expected REPO, owner/name on the Hub. Or write the files with --to-folder DIR."
         )
     where = {"private": options.private, **chosen(options, WHERE)}
-    if is_bundle:
-        refuse([*given(options, "tagger"), *chosen(options, CONTENT)], _BUNDLE)
-        print(Evidence.load(options.folder).push_to_hub(options.repo_id, **where))
-        return
-    tagger = _saved_tagger(options)
-    if tagger is not None:
-        print(tagger.push_to_hub(options.repo_id, **where))
-        return
-    result = MergeResult.load(options.folder)
-    if options.tagger and result.tagger_folder is None:
+    made = _made(options)
+    with_tagger = made if isinstance(made, MergeResult) and options.tagger else None
+    if with_tagger is not None and with_tagger.tagger_folder is None:
         raise ConfigurationError(
             f"{options.folder} holds no tagger. Align or apply with --train-merged, or leave --tagger out."
         )
-    if options.tagger:
+    if with_tagger is not None:
         repository = HubRepository(
             options.tagger, "model", revision=options.revision, create_pr=bool(options.create_pr)
         )
         # Before the dataset is sent: a tagger that cannot follow it would leave a half.
         repository.prepare(options.private)
-    published = result.push_to_hub(options.repo_id, **where, **chosen(options, CONTENT))
+    published = made.push_to_hub(options.repo_id, **where, **chosen(options, CONTENT))
     print(published)
-    if options.tagger:
+    if with_tagger is not None:
         with quiet_libraries():
-            tagger = result.load_tagger().with_record(dataset_repo=published.repo_id)
+            tagger = with_tagger.load_tagger().with_record(dataset_repo=published.repo_id)
         print(tagger.push_to_hub(options.tagger, **where))
 
 
 def _save_for_hub(options: argparse.Namespace) -> None:
     from esnera_hf.result import MergeResult
+    from esnera_hf.sources.load import EVIDENCE_SUFFIX
 
+    if options.folder.suffix == EVIDENCE_SUFFIX:
+        raise ConfigurationError(
+            f"--to-folder: {options.folder} is one file. Copy it; `esnera-hf card` prints its card."
+        )
     visibility = ["private or --public"] if options.private is not None else []
     idle = [*visibility, *chosen(options, WHERE), *given(options, "tagger")]
     refuse(idle, "--to-folder calls no Hub. Leave one of the two out.")
@@ -153,34 +145,25 @@ def _save_for_hub(options: argparse.Namespace) -> None:
 
 
 def _card(options: argparse.Namespace) -> None:
+    print(_made(options).card(options.repo_id, **chosen(options, CONTENT)))
+
+
+def _made(options: argparse.Namespace) -> MergeResult | Tagger | Evidence:
+    """Load what is to be published; options for datasets go with an alignment alone."""
     from esnera_hf.hub.evidence import Evidence
-    from esnera_hf.result import MergeResult
+    from esnera_hf.result import MergeResult, load_saved_tagger
     from esnera_hf.sources.load import EVIDENCE_SUFFIX
 
+    of_datasets = [*given(options, "tagger"), *chosen(options, CONTENT)]
     if options.folder.suffix == EVIDENCE_SUFFIX:
-        refuse(chosen(options, CONTENT), _BUNDLE)
-        print(Evidence.load(options.folder).card(options.repo_id))
-        return
-    tagger = _saved_tagger(options)
-    if tagger is not None:
-        print(tagger.card(options.repo_id))
-    else:
-        print(MergeResult.load(options.folder).card(options.repo_id, **chosen(options, CONTENT)))
-
-
-def _saved_tagger(options: argparse.Namespace) -> Tagger | None:
-    """Load the tagger of a folder that holds one; options for datasets do not go with it."""
-    from esnera_hf.result import load_saved_tagger
-
+        refuse(of_datasets, "an evidence bundle holds no text. Leave it out.")
+        return Evidence.load(options.folder)
     # transformers writes it beside every model, and a saved alignment has none.
-    if not (options.folder / "config.json").is_file():
-        return None
-    refuse(
-        [*given(options, "tagger"), *chosen(options, CONTENT)],
-        f"{options.folder} is a tagger, and this is for datasets. Leave it out.",
-    )
-    with quiet_libraries():
-        return load_saved_tagger(options.folder)
+    if (options.folder / "config.json").is_file():
+        refuse(of_datasets, f"{options.folder} is a tagger, and this is for datasets. Leave it out.")
+        with quiet_libraries():
+            return load_saved_tagger(options.folder)
+    return MergeResult.load(options.folder)
 
 
 def _reproduce(options: argparse.Namespace) -> None:

@@ -16,11 +16,11 @@ from importlib.metadata import version
 from io import TextIOWrapper
 from typing import Any
 
-from esnera_hf._internal.console import configure_output, write_event
+from esnera_hf._internal.console import LEVELS, configure_output, write_event
 from esnera_hf._internal.processes import process_count
 from esnera_hf._internal.text import visible
 from esnera_hf.cli import align, atlas, cache, check, data, demo, evidence, hub, review, taggers
-from esnera_hf.cli.options import OPTIONS, SOURCES_HELP
+from esnera_hf.cli.options import SOURCES_HELP
 from esnera_hf.errors import ConfigurationError, EsneraError
 
 _EXAMPLES = """\
@@ -41,7 +41,6 @@ examples:
   esnera-hf train cluener --encoder hfl/chinese-bert-wwm-ext --output cluener-tagger
   echo 浙商银行的叶老桂博士 | esnera-hf predict cluener-tagger
 """
-_LEVELS = ("debug", "info", "warning", "error")
 _HIDDEN: dict[str, Any] = {"default": argparse.SUPPRESS, "help": argparse.SUPPRESS}
 #: By convention the exit code of what a signal ended is this and the number of the signal.
 _SIGNALLED = 128
@@ -165,11 +164,13 @@ def _output_of(options: argparse.Namespace) -> Iterator[None]:
 def _with_option_names(message: str, options: argparse.Namespace) -> str:
     """Say ``--max-samples 0: …`` where a message says ``max_samples=0: …``."""
     names = dict(_OTHERWISE)
-    for action in _actions(options.command):
+    (commands,) = (a for a in make_parser()._actions if isinstance(a, argparse._SubParsersAction))
+    # Of several options for one value the first counts.
+    for action in reversed(commands.choices[options.command]._actions):
         # What is given by its place has no name there, and these two are no one's argument.
         if action.option_strings and action.dest not in ("json", "log_level"):
             name = _SPELT.get(action.dest, action.dest)
-            option = OPTIONS.get(action.dest, action.option_strings[0])
+            option = action.option_strings[0]
             # 'name=PATH' is how a source is named, on the command line, too.
             names |= {rf"{name}=(?=[\s.,;)]|$)": option, rf"{name}=(?!PATH\b|path\b)": f"{option} "}
             names |= {rf"{name}:(?=\s)": f"{option}:"}
@@ -177,12 +178,6 @@ def _with_option_names(message: str, options: argparse.Namespace) -> str:
         # Neither a part of a word nor of the name of a file, such as report.json.
         message = re.sub(rf"(?<![\w./-]){name}", option, message)
     return message
-
-
-def _actions(command: str) -> list[argparse.Action]:
-    """Return the options of a command."""
-    (commands,) = (a for a in make_parser()._actions if isinstance(a, argparse._SubParsersAction))
-    return list(commands.choices[command]._actions)
 
 
 def make_parser() -> argparse.ArgumentParser:
@@ -196,7 +191,7 @@ def make_parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND", dest="command")
     parser.add_argument(
         "--log-level",
-        choices=_LEVELS,
+        choices=LEVELS,
         default="info",
         metavar="LEVEL",
         help="debug (with the libraries' messages), info (default), warning or error (both without bars)",
@@ -208,6 +203,6 @@ def make_parser() -> argparse.ArgumentParser:
         room.add_commands(commands)
     # After the command, too, where most people write them; their help stands once, in that of esnera-hf.
     for command in commands.choices.values():
-        command.add_argument("--log-level", choices=_LEVELS, **_HIDDEN)
+        command.add_argument("--log-level", choices=LEVELS, **_HIDDEN)
         command.add_argument("--json", action="store_true", **_HIDDEN)
     return parser

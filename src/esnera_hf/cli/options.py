@@ -158,17 +158,13 @@ _RIGHT = "you hold the right to pass on the text of this source; may be given ag
 _add("--may-share", action="append", metavar="SOURCE", help=_RIGHT)
 _add("--by-source", **_FLAG, help="add a configuration per source, with its own sentences")
 
-#: Settings and arguments whose option is not called as they are.
-OPTIONS = {
-    "lam": "--lambda",
-    "num_train_epochs": "--epochs",
-    "per_device_train_batch_size": "--batch-size",
-    "use_cpu": "--cpu",
-    "create_pr": "--pr",
-    "commit_message": "--message",
-    "text": "--no-text",
-    "source_format": "--format",
-    "reveal": "--reveal",
+#: Values that are refused under the name of their option, where that is not called as they are.
+_SPELT = {
+    "lam": "lambda",
+    "create_pr": "pr",
+    "commit_message": "message",
+    "text": "no-text",
+    "source_format": "format",
 }
 
 
@@ -197,12 +193,8 @@ def add_command(
     """Add a command; its help has a line for each option where it can.
 
     Args:
-        commands: what ``add_subparsers`` returned.
         usage: the name of the command and its operands.
-        run: what it does.
-        help: a line for the list of commands.
-        description: that line as a sentence, if not given.
-        epilog: what stands below the options.
+        help: a line for the list of commands, and the description where none is given.
         parents: groups of options.
     """
     description = description or f"{help[0].upper()}{help[1:]}."
@@ -224,13 +216,12 @@ def add_command(
 
 def chosen(options: argparse.Namespace, group: argparse.ArgumentParser, *without: str) -> dict[str, Any]:
     """Return the options of a group that are given, by the names of settings."""
-    wanted = [name for name in vars(group.parse_args([])) if name not in without]
-    return {name: getattr(options, name) for name in given(options, *wanted)}
+    return given(options, *(name for name in vars(group.parse_args([])) if name not in without))
 
 
-def given(options: argparse.Namespace, *names: str) -> list[str]:
+def given(options: argparse.Namespace, *names: str) -> dict[str, Any]:
     """Return those of some options that are given."""
-    return [name for name in names if getattr(options, name) is not None]
+    return {name: value for name in names if (value := getattr(options, name)) is not None}
 
 
 def refuse(options: Iterable[str], why: str) -> None:
@@ -240,7 +231,7 @@ def refuse(options: Iterable[str], why: str) -> None:
         ConfigurationError: there is one.
     """
     if options:
-        spelt = (OPTIONS.get(name, f"--{name.replace('_', '-')}") for name in options)
+        spelt = (f"--{_SPELT.get(name, name).replace('_', '-')}" for name in options)
         raise ConfigurationError(f"{', '.join(spelt)}: {why}")
 
 
