@@ -19,7 +19,7 @@ from huggingface_hub import DatasetCard
 from esnera_hf._internal.arrow import check_rows, dataset_fingerprint, read_saved
 from esnera_hf._internal.console import no_dataset_bars
 from esnera_hf._internal.files import new_folder
-from esnera_hf._internal.text import counted, join_tokens, visible
+from esnera_hf._internal.text import counted, first_lines, join_tokens, visible
 from esnera_hf.alignment.flow import draw_flow
 from esnera_hf.alignment.mapping import MAPPING_FILE, LabelMapping
 from esnera_hf.alignment.mapping_exchange import MAPPING_FORMATS, MappingFormat, export_mapping
@@ -74,9 +74,7 @@ class MergeResult:
     comparison: Comparison | None = None
 
     def __repr__(self) -> str:
-        lines = str(self.mapping).split("\n")
-        more = [f"… and {len(lines) - _SHOWN:,} more"] if len(lines) > _SHOWN else []
-        return "\n  ".join([self._head(), *lines[:_SHOWN], *more])
+        return "\n  ".join([self._head(), *first_lines(str(self.mapping).split("\n"), _SHOWN)])
 
     def details(self) -> str:
         """Return all of the mapping, what its labels mean, and the reasons in it where the report has no decisions."""
@@ -150,22 +148,15 @@ class MergeResult:
 
     def to_pandas(self) -> pandas.DataFrame:
         """Return a row per mention of the dataset: where it stands, its text, label, origin and score."""
-        columns = ("split", "id", "source", "start", "end", "mention", "label", "origin", "score")
-        rows = [
-            (
-                *(split, sentence.id, sentence.source, entity.start, entity.end),
-                *(
-                    join_tokens(sentence.tokens[entity.start : entity.end]),
-                    entity.label,
-                    origin,
-                    entity.score,
-                ),
-            )
-            for split, part in self.dataset.items()
-            for sentence, origins in exported_sentences(part)
-            for entity, origin in zip(sentence.entities, origins or (), strict=True)
-        ]
-        return pandas.DataFrame(rows, columns=list(columns))
+        columns = "split id source start end mention label origin score".split()
+        rows = []
+        for split, part in self.dataset.items():
+            for sentence, origins in exported_sentences(part):
+                for entity, origin in zip(sentence.entities, origins or (), strict=True):
+                    place = split, sentence.id, sentence.source, entity.start, entity.end
+                    mention = join_tokens(sentence.tokens[entity.start : entity.end])
+                    rows.append((*place, mention, entity.label, origin, entity.score))
+        return pandas.DataFrame(rows, columns=columns)
 
     def corrected(self, path: str | os.PathLike[str], *, annotator: str | None = None) -> MergeResult:
         """Return the result with what people corrected in Label Studio, in an export of format ``label-studio``.

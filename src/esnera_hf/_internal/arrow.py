@@ -260,14 +260,10 @@ def check_rows(dataset: DatasetDict, features: Features) -> None:
 
 
 def read_saved(folder: Path, error: type[EsneraError]) -> Dataset | DatasetDict:
-    """Read what ``save_to_disk`` wrote, from no other files than those that lie there.
-
-    Args:
-        folder: of a dataset, or of a folder per split.
-        error: what to raise.
+    """Read what ``save_to_disk`` wrote, of a dataset or of splits, from no other files than those that lie there.
 
     Raises:
-        EsneraError: ``error``: it is damaged, or names files elsewhere.
+        EsneraError: ``error``, where it is damaged, or names files elsewhere.
     """
     try:
         names = [""]

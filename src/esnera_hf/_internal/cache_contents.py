@@ -215,11 +215,8 @@ def choose_entries(
 ) -> list[CacheEntry]:
     """Return the entries to remove, those that were not used for longest first.
 
-    Args:
-        entries: what the cache holds.
-        older_than: seconds since their last use above which they go.
-        max_size: bytes that are left at most; what was not used for longest goes first.
-        other_versions: whether what only other versions can use goes.
+    Those go that were not used for so many seconds, that only other versions can use, and
+    then as many as it takes to leave at most so many bytes.
     """
     oldest_first = sorted(entries, key=lambda entry: (entry.used, entry.path))
     now, left = time.time(), sum(entry.size for entry in entries)

@@ -20,12 +20,8 @@ _MOST = 4_000_000
 def read_json(file: Path, error: type[EsneraError] = ConfigurationError) -> dict[str, Any]:
     """Read a JSON object of which every key stands once.
 
-    Args:
-        file: where it is.
-        error: what to raise.
-
     Raises:
-        EsneraError: ``error``: there is no such file, or it holds no such object.
+        EsneraError: ``error``, where there is no such file, or it holds no such object.
     """
     problem: Exception | str
     try:

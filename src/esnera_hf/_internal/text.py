@@ -70,6 +70,12 @@ def in_columns(rows: Sequence[Sequence[str]]) -> str:
     return "\n".join("  ".join(map(pad, row, widths)).rstrip() for row in rows)
 
 
+def first_lines(lines: Sequence[str], most: int) -> list[str]:
+    """Return at most so many lines, and one that says how many more there are."""
+    more = [f"… and {len(lines) - most:,} more"] if len(lines) > most else []
+    return [*lines[:most], *more]
+
+
 def counted(count: int, noun: str, verb: str = "") -> str:
     """Return a number with its noun and verb: ``1 label``, ``1 sentence stands``, ``2,000 entities``."""
     if count == 1:

@@ -122,11 +122,7 @@ def _sorted_clusters(clusters: Iterable[Iterable[int]]) -> Clusters:
 
 
 def cluster_greedily(weights: NDArray[np.float64]) -> Clusters:
-    """Return the better of what sum linkage and average linkage lead to, each improved by local moves.
-
-    Args:
-        weights: as :func:`best_clusters`.
-    """
+    """Return the better of what sum linkage and average linkage lead to, each improved by local moves."""
     # Neither is better: on random problems each finds optima that the other one misses.
     outcomes = []
     for average in (False, True):
@@ -307,11 +303,8 @@ class _ExactSearch:
     def _place(self, node: int, score: float, clusters: list[list[int]], sums: NDArray[np.float64]) -> None:
         """Place a node and those after it.
 
-        Args:
-            node: the next one.
-            score: of the nodes placed.
-            clusters: of the nodes placed.
-            sums: shape (clusters, n), of the weights of each node with each cluster.
+        ``score`` and ``clusters`` are of the nodes placed, ``sums`` of the weights of each node with each of these
+        clusters, shape (clusters, n).
         """
         if node == len(self._order):
             if score > self._highest + TOLERANCE:

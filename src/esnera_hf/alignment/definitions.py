@@ -52,11 +52,7 @@ def read_definitions(file: str | os.PathLike[str]) -> dict[str, str]:
 
 
 def check_definitions(definitions: Any, labels: Collection[str]) -> dict[str, str]:
-    """Return the definitions of labels without those that are empty, once they are checked.
-
-    Args:
-        definitions: texts by ``source:label``, or by ``LabelRef``.
-        labels: that there are, written so.
+    """Return the definitions of labels, by ``source:label``, without those that are empty, once they are checked.
 
     Raises:
         ConfigurationError: one is of no label, or is no text, or longer than a paragraph.
@@ -81,13 +77,8 @@ def check_definitions(definitions: Any, labels: Collection[str]) -> dict[str, st
                 f"definitions: {visible(label)}: expected a text of at most {LONGEST_DEFINITION:,} characters, found "
                 + (f"{len(text):,}. Shorten it." if isinstance(text, str) else f"{type(text).__name__}.")
             )
-        if not _can_be_written(text):
+        if text.encode("utf-8", errors="ignore").decode() != text:
             raise ConfigurationError(
                 f"definitions: {visible(label)}: found half of a surrogate pair, which no file holds. Mend it."
             )
     return {label: text for label, text in definitions.items() if text.strip()}
-
-
-def _can_be_written(text: str) -> bool:
-    """Tell texts without half of a pair of surrogates, which UTF-8 cannot hold."""
-    return text.encode("utf-8", errors="ignore").decode() == text

@@ -237,25 +237,21 @@ class LabelMapping:
             by_source.setdefault(label.source, []).append(label.label)
             if label not in self._by_label:
                 missing.append(str(label))
-        place = f"{self.file}: " if self.file else ""
         for entry in self.entries:
             annotated = by_source.get(entry.label.source)
             if annotated is not None and entry.label.label not in annotated:
+                line = f", line {self.lines[entry.label]}" if entry.label in self.lines else ""
+                place = f"{self.file}{line}: " if self.file else ""
                 raise MappingError(
-                    f"{self._where(entry.label)}{entry.label} is no label of that source, which annotates "
+                    f"{place}{entry.label} is no label of that source, which annotates "
                     f"{', '.join(annotated)}.{hint(entry.label.label, annotated)} Correct or remove the entry."
                 )
         if missing:
+            place = f"{self.file}: " if self.file else ""
             raise MappingError(
                 f"{place}the mapping leaves out {', '.join(missing)}. Every label of every source needs an "
                 "entry: map it to a label of its own to keep it apart, to null to leave its entities out."
             )
-
-    def _where(self, label: LabelRef) -> str:
-        if not self.file:
-            return ""
-        line = self.lines.get(label)
-        return f"{self.file}, line {line}: " if line else f"{self.file}: "
 
     def __repr__(self) -> str:
         umbrellas = f" below {len(self.umbrellas)} umbrellas" * bool(self.umbrellas)

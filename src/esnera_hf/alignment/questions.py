@@ -6,7 +6,7 @@ An answer is a constraint (``must_link``, ``cannot_link``, ``part_of``); it is t
 from __future__ import annotations
 
 import shlex
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import chain, islice, zip_longest
 
@@ -184,9 +184,17 @@ class _Examples:
 
     def __init__(self, overlap: MentionOverlap | None, shared: SharedSentences | None) -> None:
         self._mentions: dict[tuple[LabelRef, str], dict[str | None, tuple[str, ...]]] = {}
-        for label, other, there, texts in chain(_of_shared(shared), _of_overlap(overlap)):
-            named = self._mentions.setdefault((label, other), {})
-            named[there] = tuple(dict.fromkeys((*named.get(there, ()), *texts)))
+        for (label, other, there), texts in shared.examples.items() if shared is not None else ():
+            self._add(label, other, there, texts)
+        for pair in overlap.overlaps if overlap is not None else ():
+            for name in sorted(pair.share, key=lambda name: (-pair.share[name], name)):
+                self._add(pair.label, pair.other, name, pair.examples[name])
+            self._add(pair.label, pair.other, None, pair.free_examples)
+
+    def _add(self, label: LabelRef, other: str, there: str | None, texts: tuple[str, ...]) -> None:
+        """Add mentions of a label, and the label that another source gives them."""
+        named = self._mentions.setdefault((label, other), {})
+        named[there] = tuple(dict.fromkeys((*named.get(there, ()), *texts)))
 
     def of(self, one: LabelRef, other: LabelRef) -> tuple[MentionLabels, ...]:
         """Return a few mentions of either label: those that the other source takes otherwise, then those alike."""
@@ -203,20 +211,3 @@ class _Examples:
         alike = ((text, one.label, other.label) for text in there.get(other.label, ()))
         examples = dict.fromkeys(filter(None, chain(islice(against, _EXAMPLES), alike)))
         return tuple(examples)[:_EXAMPLES]
-
-
-#: A label, another source, the label that it gives some mentions of the first one there, and these.
-_Named = tuple[LabelRef, str, str | None, tuple[str, ...]]
-
-
-def _of_shared(shared: SharedSentences | None) -> Iterator[_Named]:
-    if shared is not None:
-        for (label, other, there), texts in shared.examples.items():
-            yield label, other, there, texts
-
-
-def _of_overlap(overlap: MentionOverlap | None) -> Iterator[_Named]:
-    for pair in overlap.overlaps if overlap is not None else ():
-        for name in sorted(pair.share, key=lambda name: (-pair.share[name], name)):
-            yield pair.label, pair.other, name, pair.examples[name]
-        yield pair.label, pair.other, None, pair.free_examples

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from esnera_hf._internal.text import counted, visible
+from esnera_hf._internal.text import counted, first_lines, visible
 from esnera_hf.alignment.equivalence_merge import merge_equivalent
 from esnera_hf.alignment.mapping import LabelMapping
 from esnera_hf.alignment.naming import with_reasons
@@ -83,11 +83,7 @@ def _asked(question: Question) -> str:
 
 
 def screen(sources: Sequence[SourceLike], *, splits: Sequence[str] = ("train",)) -> Screening:
-    """Propose a mapping of two or more sources from names and mentions alone.
-
-    Args:
-        sources: as for :func:`~esnera_hf.align`.
-        splits: whose mentions are compared.
+    """Propose a mapping of two or more sources from names and mentions alone, these of some splits.
 
     Raises:
         SourceNotFoundError, SourceError: a source cannot be found or read.
@@ -103,5 +99,4 @@ def screen(sources: Sequence[SourceLike], *, splits: Sequence[str] = ("train",))
 
 
 def _section(title: str, rows: Sequence[str]) -> list[str]:
-    more = [f"… and {len(rows) - _SHOWN:,} more"] if len(rows) > _SHOWN else []
-    return [f"{title} ({len(rows):,})", *(f"  {row}" for row in (*rows[:_SHOWN], *more))] if rows else []
+    return [f"{title} ({len(rows):,})", *(f"  {row}" for row in first_lines(rows, _SHOWN))] if rows else []
