@@ -26,7 +26,7 @@ from numpy.typing import NDArray
 
 from esnera_hf.alignment.equivalence_merge import merge_equivalent
 from esnera_hf.alignment.mapping import LabelMapping
-from esnera_hf.evaluation.projection import score_native, score_unified
+from esnera_hf.evaluation.projection import score_merged
 from esnera_hf.hub.cards import dataset_card, model_card
 from esnera_hf.merging.merge import MergedData, as_source, merge_sources
 from esnera_hf.merging.pseudo_labels import PseudoLabels, pseudo_labels
@@ -169,8 +169,10 @@ def score(
     merged = merge_sources(sources, mapping, leaks, pseudo)
     tagger = LookupTagger(_sentences(merged, "train"))
     predictions = {s.name: (list(taggers[s.name].on(s, "test")), list(tagger.on(s, "test"))) for s in sources}
-    native = score_native(sources, mapping, predictions, "test")
-    return SystemScores(native, score_unified(sources, mapping, predictions, "test"))
+    native, unified = (
+        score_merged(sources, mapping, predictions, "test", native=own) for own in (True, False)
+    )
+    return SystemScores(native, unified)
 
 
 def _sentences(merged: DatasetDict, split: str) -> Iterator[AnnotatedSentence]:
