@@ -175,11 +175,6 @@ def recommended_settings(width: int, sentences: int) -> dict[str, Any]:
     }
 
 
-def joint_settings(width: int, sentences: int) -> dict[str, Any]:
-    """Return :func:`recommended_settings` for a joint tagger, with its sampling."""
-    return {**recommended_settings(width, sentences), "sampling_exponent": SAMPLING_EXPONENT}
-
-
 def whole_batch(size: int, processes: int) -> int:
     """Return the sentences per step of all processes: ``size``, rounded up to a multiple of them.
 

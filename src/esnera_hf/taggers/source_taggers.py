@@ -270,16 +270,17 @@ def _train_joint(
     sources: Sequence[NerSource], encoder: str, training: Mapping[str, Any]
 ) -> dict[str, JointHead]:
     """Return the heads of the joint tagger of sources, by name, trained now or before."""
-    from esnera_hf.modeling.arguments import joint_settings
+    from esnera_hf.modeling.arguments import SAMPLING_EXPONENT, recommended_settings
     from esnera_hf.modeling.encoders import hidden_size
     from esnera_hf.modeling.training import fit_joint_tagger
 
     # Heads stand in the order of names, so that the order of the sources plays no part.
     ordered = sorted(sources, key=lambda source: source.name)
     size = sum(len(source.dataset["train"]) for source in sources)
+    settings = {**recommended_settings(hidden_size(encoder), size), "sampling_exponent": SAMPLING_EXPONENT}
     identity = {
         "sources": [[source.name, source.fingerprint, list(source.labels)] for source in ordered],
-        **training_identity(encoder, {**joint_settings(hidden_size(encoder), size), **training}),
+        **training_identity(encoder, {**settings, **training}),
     }
     artifact = Artifact("joint_taggers", identity)
     seconds, how = _train(artifact, lambda: fit_joint_tagger(ordered, encoder, artifact.unfinished, training))

@@ -95,11 +95,6 @@ class CrfTaggerConfig(EncoderTaggerConfig):
         """The IOB2 tags, by id."""
         return [self.id2label[index] for index in range(len(self.id2label))]
 
-    def tags_of(self, source: int) -> list[int]:
-        """Return the ids of the tags that a source is annotated with, ``O`` first."""
-        labels = self.sources[source][1]
-        return [index for index, tag in enumerate(self.tags) if tag == "O" or tag[2:] in labels]
-
     # Both are made anew each time they are asked for: transformers writes into what it is given.
     @property
     def auto_map(self) -> dict[str, str]:

@@ -102,13 +102,14 @@ class SourceHead(nn.Module):
 
     Args:
         width: of the encoder's states.
-        tags: the IOB2 tags of the source.
-        ids: their ids among all tags.
+        tags: all IOB2 tags, by id; ``O`` first.
+        labels: those that the source is annotated with.
     """
 
-    def __init__(self, width: int, tags: Sequence[str], ids: Sequence[int]) -> None:
+    def __init__(self, width: int, tags: Sequence[str], labels: Sequence[str]) -> None:
         super().__init__()
-        self.tags, self.ids = tuple(tags), list(ids)
+        self.ids = [index for index, tag in enumerate(tags) if tag == "O" or tag[2:] in labels]
+        self.tags = tuple(tags[index] for index in self.ids)
         count = len(self.ids)
         self.weight = nn.Parameter(torch.zeros(count, width))
         self.bias = nn.Parameter(torch.zeros(count))
@@ -146,12 +147,10 @@ class CrfTagger(EncoderTagger):
 
     def __init__(self, config: CrfTaggerConfig, encoder: nn.Module | None = None) -> None:
         super().__init__(config, encoder)
-        self.classifier = nn.Linear(self.encoder.config.hidden_size, len(config.tags))
-        self.crf = ConstrainedCRF(config.tags)
-        self.source_heads = nn.ModuleList(
-            SourceHead(self.encoder.config.hidden_size, [config.tags[index] for index in ids], ids)
-            for ids in map(config.tags_of, range(len(config.sources)))
-        )
+        width, tags = self.encoder.config.hidden_size, config.tags
+        self.classifier = nn.Linear(width, len(tags))
+        self.crf = ConstrainedCRF(tags)
+        self.source_heads = nn.ModuleList(SourceHead(width, tags, labels) for _, labels in config.sources)
         self.post_init()
 
     @torch.no_grad()
