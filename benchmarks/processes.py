@@ -103,8 +103,7 @@ def predict(options: argparse.Namespace) -> None:
     sentences = len(source.dataset[options.split])
     wait_for_all()
     started = time.perf_counter()
-    rows = source.sentences(options.split)
-    cache_reading(artifact, [FILE], loaded, rows, (sentences, f"reading {source.name}"))
+    cache_reading(artifact, [FILE], loaded, source, options.split, f"reading {source.name}")
     seconds = time.perf_counter() - started
     if is_main_process():
         digest = hashlib.blake2b((artifact.folder / FILE).read_bytes(), digest_size=8).hexdigest()
