@@ -9,6 +9,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+import torch
 from transformers import BertConfig, BertModel, TrainingArguments, XLNetConfig, XLNetModel
 
 from esnera_hf.errors import ConfigurationError
@@ -143,3 +144,17 @@ def test_a_gpu_made_for_bfloat16_trains_in_it_unless_told_otherwise(
     for overrides in ({}, {"bf16": False}, {"fp16": True}, {"use_cpu": True}):
         chosen: Any = choose_arguments(BertModel(BERT), 100, str(tmp_path), overrides)
         assert chosen.get("bf16", False) is (not overrides)
+
+
+@pytest.mark.parametrize("emulated", [True, False])
+def test_bfloat16_that_a_processor_emulates_is_warned_of(
+    emulated: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    capabilities = {"avx512_bf16": not emulated, "amx_bf16": False}
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: capabilities, raising=False)
+    monkeypatch.setattr(arguments_module, "TaggerTrainingArguments", dict)
+    for overrides in ({"bf16": True, "use_cpu": True}, {"use_cpu": True}):
+        choose_arguments(BertModel(BERT), 100, str(tmp_path), overrides)
+        assert ("no instructions for bfloat16" in capsys.readouterr().err) is (
+            emulated and "bf16" in overrides
+        )
