@@ -105,6 +105,27 @@ def test_a_bundle_with_noise_is_made_of_more_text(
     assert noisy.facts["read"]["per"] > 90
 
 
+def test_mentions_count_as_read_where_heads_of_others_read_them(
+    encoder_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What a head finds there is a share of them, though the bundle was made of more."""
+    for name, value in {"ENOUGH_MENTIONS": 10, "LEAST_SENTENCES": 5}.items():
+        monkeypatch.setattr(f"esnera_hf.taggers.light_heads.{name}", value)
+    sources = [corpus("one", "per", "loc", 120), corpus("two", "name", "city", 120)]
+    bundles = [Evidence.from_source(source, encoder=encoder_folder) for source in sources]
+    answers = [Answer.from_source(bundles[n], sources[1 - n], encoder=encoder_folder) for n in (0, 1)]
+    texts = align(sources, encoder=encoder_folder).similarity
+    assert texts is not None
+    for given in ([*bundles, *answers], [sources[0], *bundles, answers[0]], [*sources, *bundles]):
+        matrix = align(given, encoder=encoder_folder).similarity
+        assert matrix is not None
+        np.testing.assert_array_equal(matrix.read, texts.read)
+    alone = align([sources[0], bundles[1]], encoder=encoder_folder).similarity
+    assert alone is not None
+    there = [bundles[1].read.get(label.label, 0) for label in alone.labels if label.source == "two"]
+    assert alone.read.tolist() == [*texts.read[alone.indices("one")], *there]
+
+
 class TestTheFile:
     def test_what_is_saved_is_what_is_loaded_and_holds_no_text(
         self, theirs: NerSource, encoder_folder: Path, tmp_path: Path
@@ -646,12 +667,13 @@ def parts_of(file: Path) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
 @pytest.mark.parametrize(
     ("field", "value", "message"),
     [
-        ("version", 2, "reads version 1"),
+        ("version", 1, "reads version 2"),
         ("surplus", 1, "unknown or missing: surplus"),
         ("counts", [["per", "city", 0]], "counts: expected numbers from 1"),
         ("counts", [["per", "city", 1], ["per", "city", 2]], "each pair of labels once"),
         ("counts", [["per", "strange", 1]], "each pair of labels once"),
         ("counts", [["per", "city", "1"]], "expected int"),
+        ("read", {"strange": 1}, "read: expected numbers from 0"),
         ("forms", {"per": [1, 2, {}]}, "forms: expected"),
         ("forms", {"per": [2, 1, {"city": 2.0}]}, "forms: expected"),
         ("asked", "x", "32 hexadecimal"),

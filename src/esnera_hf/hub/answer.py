@@ -16,12 +16,12 @@ from esnera_hf._internal.text import counted
 from esnera_hf.errors import ConfigurationError, SourceError
 from esnera_hf.hub.bundle_encoder import encoder_of
 from esnera_hf.hub.evidence import Evidence
-from esnera_hf.hub.evidence_file import DIGEST, LARGEST, RENAME, check_names, checked_record
+from esnera_hf.hub.evidence_file import DIGEST, LARGEST, RENAME, check_names, check_numbers, checked_record
 from esnera_hf.hub.protection import check_support
 from esnera_hf.sources.load import ANSWER_SUFFIX, SourceLike, load_source
 from esnera_hf.taggers.light_heads import FEWEST, NO_MENTION, load_light_head, make_light_heads
 
-FORMAT, VERSION = "esnera_hf.answer", 1
+FORMAT, VERSION = "esnera_hf.answer", 2
 #: No pair of labels has more predictions.
 _MOST = 10**12
 
@@ -31,8 +31,9 @@ class AnswerFacts(TypedDict):
 
     ``asked`` is the digest of the head of the bundle, ``asked_name`` the name of its
     source; ``counts`` are its predicted label, the gold label (``""`` for none), and how
-    often; ``forms`` are, by label of the bundle, the number of its forms, of those that
-    occur in the text, and by gold label the share of these.
+    often; ``read`` are the mentions that were read, by label; ``forms`` are, by label of
+    the bundle, the number of its forms, of those that occur in the text, and by gold label
+    the share of these.
     """
 
     format: str
@@ -44,6 +45,7 @@ class AnswerFacts(TypedDict):
     encoder_digest: str
     min_support: int
     counts: list[tuple[str, str, int]]
+    read: dict[str, int]
     forms: dict[str, tuple[int, int, dict[str, float]]]
 
 
@@ -57,6 +59,7 @@ class Answer:
     def __init__(self, facts: AnswerFacts) -> None:
         self.facts = facts
         self.counts = Counter({(label, gold): count for label, gold, count in facts["counts"]})
+        self.read = facts["read"]
 
     def __str__(self) -> str:
         right = sum(count for (_, gold), count in self.counts.items() if gold != NO_MENTION)
@@ -120,6 +123,7 @@ class Answer:
             "encoder_digest": evidence.facts["encoder_digest"],
             "min_support": min_support,
             "counts": [(label, gold, count) for (label, gold), count in sorted(counts.items())],
+            "read": {label: count for label, count in spans.read.items() if label not in rare},
             "forms": {
                 one.label.label: (
                     one.forms,
@@ -186,6 +190,7 @@ def _checked(data: Any) -> AnswerFacts:
         raise ValueError("counts: expected each pair of labels once, the second one of the source")
     if not all(within(count, 1, _MOST) for _, _, count in facts["counts"]):
         raise ValueError(f"counts: expected numbers from 1 to {_MOST:,}")
+    check_numbers("read", facts["read"], labels, _MOST)
     for forms, occurring, shares in facts["forms"].values():
         right = set(shares) <= set(labels) and all(within(share, 0, 1) for share in shares.values())
         if not right or not 0 <= occurring <= forms <= _MOST or sum(shares.values()) > 1 + 1e-6:

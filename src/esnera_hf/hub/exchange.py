@@ -189,7 +189,7 @@ class Exchange:
             shared=shared,
             seed=seed,
             bundles=self.bundles,
-            answers={names: answer.counts for names, answer in answers.items()},
+            answers=answers,
         )
         return matrix if self.atlas is None else joined(self.atlas.matrix, matrix), screened
 

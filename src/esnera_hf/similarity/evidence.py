@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import chain
 from types import MappingProxyType
 from typing import Any, Literal, Protocol, get_args
 
@@ -40,8 +41,18 @@ class BundledEvidence(Protocol):
     def read(self) -> Mapping[str, int]: ...
 
 
-#: What the light head of one source predicts on the text of another: pairs of the predicted and the gold label.
-HeadCounts = Mapping[tuple[str, str], int]
+class HeadCounts(Protocol):
+    """What the light head of one source predicts on the text of another, which is elsewhere.
+
+    Attributes:
+        counts: of pairs of the predicted and the gold label.
+        read: mentions of the other source that the head has read, by label.
+    """
+
+    @property
+    def counts(self) -> Mapping[tuple[str, str], int]: ...
+    @property
+    def read(self) -> Mapping[str, int]: ...
 
 
 @dataclass(frozen=True)
@@ -231,14 +242,20 @@ def _light_evidence(
         measured, spans = sources.evidence(target)
         centroids[target] = measured.centroids
         columns = [index for index, label in enumerate(labels) if label.source == target]
-        for label, count in measured.read.items():
-            read[position[LabelRef(target, label)]] = count
+        # A bundle with noise is made of more text than heads of others read.
+        by_heads = [answer.read for (_, answering), answer in answers.items() if answering == target]
+        by_heads = by_heads or [measured.read] if spans is None else [spans.read]
+        for label, count in chain.from_iterable(counts.items() for counts in by_heads):
+            read[position[LabelRef(target, label)]] = max(read[position[LabelRef(target, label)]], count)
         for label, share in sources.heads[target].recall.items():
             recall[position[LabelRef(target, label)]] = share
         for name, head in sources.heads.items():
             if name == target:
                 continue
-            pairs = answers.get((name, target), {}) if spans is None else head.count_on(spans)
+            answer = answers.get((name, target))
+            pairs = answer.counts if answer else {}
+            if spans is not None:
+                pairs = head.count_on(spans)
             for (label, gold), count in pairs.items():
                 row = position[LabelRef(name, label)]
                 predicted[row, columns] += count
