@@ -23,13 +23,13 @@ The area under the ROC curve is 0.5 by chance; intervals are by bootstrap over s
 from __future__ import annotations
 
 import os
-import random
 import sys
 import warnings
 from dataclasses import replace
 from typing import Any, NamedTuple
 
 import numpy as np
+from datasets import DatasetDict
 from few_corpora import parser_of
 from fit_relations import group_of, measured, names
 from quality.corpora import as_source, read_corpora, sampled
@@ -60,6 +60,8 @@ from esnera_hf.taggers.predictions import LabelCentroids
 CORPORA = ("cluener", "bc5cdr", "weibo")
 #: Resamples of sentences for an interval.
 RESAMPLES, SEED = 200, 42
+#: Sentences that are taken out of each corpus, one at a time, to see which others are read then.
+TAKEN_OUT = 50
 #: What may be revealed, and the least mentions of a label, by what they are called in the tables.
 SETTINGS = {
     "exact": (EXACT, FEWEST),
@@ -102,6 +104,7 @@ def main() -> None:
                     f"| {name} | {kind} | {' | '.join(attacked(read, *setting, options.halves))} |",
                     flush=True,
                 )
+        print_choice(options)
         if options.cost:
             print_cost(options)
     print(f"\nCommand: python {' '.join(sys.argv)}")
@@ -125,10 +128,9 @@ def encoded(name: str, options: Any, times: int) -> Spans:
         for part in (rows[::2], rows[1::2])
         for sentence in sentences_to_read(as_source(name, part), SEED, times)
     ]
-    generator = random.Random(SEED)
     numbered = []
     for number, sentence in enumerate(pool):
-        sentence = with_other_spans(sentence, generator)
+        sentence = with_other_spans(sentence, SEED)
         spans = [replace(entity, label=f"{number}\t{entity.label}") for entity in sentence.entities]
         numbered.append(replace(sentence, entities=spans))
     batches = list(MentionEncoder(options.encoder, LAYERS).mention_vectors(numbered))
@@ -269,6 +271,29 @@ def area(score: np.ndarray, member: np.ndarray, sentence: np.ndarray) -> tuple[f
     ]
     low, high = np.percentile(resampled, [2.5, 97.5])
     return float(low), of_weights(np.ones(len(score))), float(high)
+
+
+def print_choice(options: Any) -> None:
+    """Print how many other sentences are read, or no longer are, if one that is read is taken out of a corpus."""
+    print("\n| corpus | read | sentences | changed by one less: mean | most |")
+    print("| --- | --- | ---: | ---: | ---: |", flush=True)
+    for name in options.corpora:
+        corpus = read_corpora(options.data, [name])[name]
+        source = as_source(name, sampled(corpus, len(corpus), SEED))
+        place = {row: index for index, row in enumerate(source.dataset["train"]["id"])}
+        for times in (1, TIMES_READ):
+            read = {sentence.id for sentence in sentences_to_read(source, SEED, times)}
+            changed = []
+            for left_out in np.random.default_rng(SEED).choice(sorted(read), TAKEN_OUT, replace=False):
+                rows = np.delete(np.arange(len(place)), place[left_out])
+                splits = {**source.dataset, "train": source.dataset["train"].select(rows)}
+                less = sentences_to_read(replace(source, dataset=DatasetDict(splits)), SEED, times)
+                changed.append(len({sentence.id for sentence in less} ^ read) - 1)
+            numbers = f"{len(read)} | {np.mean(changed):.1f} | {max(changed)}"
+            print(
+                f"| {name} | {'as for an alignment' if times == 1 else 'with noise'} | {numbers} |",
+                flush=True,
+            )
 
 
 class Given(NamedTuple):

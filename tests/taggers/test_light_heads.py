@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import random
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -197,14 +196,47 @@ def test_the_rarest_label_comes_first_where_there_is_no_room_for_all(monkeypatch
     assert counts["often"] == 0
 
 
+def test_one_sentence_less_leaves_the_others_as_they_are(monkeypatch: pytest.MonkeyPatch) -> None:
+    limits = {"ENOUGH_MENTIONS": 10, "LEAST_SENTENCES": 20, "LOOKED_THROUGH": 1000, "MOST_TOKENS": 10_000}
+    for name, value in limits.items():
+        monkeypatch.setattr(light_heads, name, value)
+    rows: list[Any] = [
+        row(f"w{i // 2} anna/B-per in oslo/B-{'loc' if i % 9 else 'city'}") for i in range(300)
+    ]
+
+    def read(rows: list[Any]) -> list[list[str]]:
+        return [sentence.tokens for sentence in sentences_to_read(make_source("a", {"train": rows}), 3)]
+
+    whole = read(rows)
+    assert len({tokens[0] for tokens in whole[:20]}) > 15  # copies do not stand together
+    for left_out in range(0, 300, 30):
+        less = read(rows[:left_out] + rows[left_out + 1 :])
+        gone, new = (
+            Counter(map(tuple, a)) - Counter(map(tuple, b)) for a, b in ((whole, less), (less, whole))
+        )
+        assert gone.total() <= 1
+        assert new.total() <= 1
+        common = [tokens for tokens in whole if tuple(tokens) not in gone]
+        assert [tokens for tokens in less if tuple(tokens) not in new] == common
+
+
+def test_what_is_too_long_is_passed_over(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(light_heads, "MOST_TOKENS", 30)
+    long, short = row(f"anna/B-per{' x' * 40}"), [row(f"w{i} oslo/B-loc") for i in range(50)]
+    assert [len(s.tokens) for s in sentences_to_read(make_source("a", {"train": [long, *short]}), 3)] == [
+        2
+    ] * 15
+    assert [len(s.tokens) for s in sentences_to_read(make_source("a", {"train": [long]}), 3)] == [41]
+
+
 def test_other_spans_are_as_many_and_as_long_as_the_mentions() -> None:
     tokens = [f"w{i}" for i in range(30)]
     sentence = AnnotatedSentence("1", tokens, [Entity(0, 2, "x"), Entity(5, 6, "y"), Entity(9, 12, "x")])
-    found = with_other_spans(sentence, random.Random(0)).entities
+    found = with_other_spans(sentence, 0).entities
     others = [(entity.start, entity.end) for entity in found if entity.label == NO_MENTION]
     assert len(others) == len(set(others)) == 3
     assert {end - start for start, end in others} <= {1, 2, 3}
     assert not {(0, 2), (5, 6), (9, 12)} & set(others)
     assert found[:3] == sentence.entities
-    short = with_other_spans(AnnotatedSentence("2", ["one"], []), random.Random(0)).entities
+    short = with_other_spans(AnnotatedSentence("2", ["one"], []), 0).entities
     assert [(entity.start, entity.end, entity.label) for entity in short] == [(0, 1, NO_MENTION)]

@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import random
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from hashlib import blake2b
@@ -188,6 +188,7 @@ def make_light_heads(
         "layers": LAYERS,
         "read": [LEAST_SENTENCES, *(times * most for most in (LOOKED_THROUGH, ENOUGH_MENTIONS, MOST_TOKENS))],
         "holds": "sentences",
+        "order": "by content",
         "seed": seed,
         "versions": library_versions(),
     }
@@ -221,29 +222,45 @@ def load_light_head(artifact: Artifact) -> LightHead:
 
 
 def sentences_to_read(source: NerSource, seed: int, times: int = 1) -> list[AnnotatedSentence]:
-    """Return sentences of the train split: some at random, then those with labels that lack mentions."""
-    sentences = list(source.sample(times * LOOKED_THROUGH, seed).sentences("train"))
-    random.Random(seed).shuffle(sentences)
+    """Return sentences of the train split: some at random, then those with labels that lack mentions.
+
+    What goes beyond the tokens that may be read is passed over, unless nothing else is there.
+    """
+    sentences = _in_random_order(source.sample(times * LOOKED_THROUGH, seed).sentences("train"), seed)
     occurring = Counter(entity.label for sentence in sentences for entity in sentence.entities)
     first, rest = sentences[:LEAST_SENTENCES], sentences[LEAST_SENTENCES:]
     rest = [sentence for sentence in rest if sentence.entities]
     rest.sort(key=lambda sentence: min(occurring[entity.label] for entity in sentence.entities))
     missing = Counter({label: min(count, times * ENOUGH_MENTIONS) for label, count in occurring.items()})
     chosen: list[AnnotatedSentence] = []
-    tokens = 0
+    room = times * MOST_TOKENS
     for number, sentence in enumerate([*first, *rest]):
         if number >= LEAST_SENTENCES and all(missing[entity.label] <= 0 for entity in sentence.entities):
             continue
-        tokens += len(sentence.tokens)
-        if chosen and tokens > times * MOST_TOKENS:
-            break
+        if len(sentence.tokens) > room:
+            continue
+        room -= len(sentence.tokens)
         chosen.append(sentence)
         missing.subtract(entity.label for entity in sentence.entities)
-    return chosen
+    return chosen or first[:1]
 
 
-def with_other_spans(sentence: AnnotatedSentence, generator: random.Random) -> AnnotatedSentence:
+def _in_random_order(sentences: Iterable[AnnotatedSentence], seed: int) -> list[AnnotatedSentence]:
+    """Return sentences ordered by a keyed hash of each, so that one less leaves the order of the others as it is."""
+    copies: Counter[str] = Counter()
+    placed = []
+    for sentence in sentences:
+        text = "\x1f".join(sentence.tokens)
+        # Of sentences with the same tokens each has a place of its own.
+        content = f"{seed}\n{copies[text]}\n{text}".encode("utf-8", "surrogatepass")
+        placed.append((blake2b(content, digest_size=16).digest(), sentence))
+        copies[text] += 1
+    return [sentence for _, sentence in sorted(placed, key=lambda one: one[0])]
+
+
+def with_other_spans(sentence: AnnotatedSentence, seed: int) -> AnnotatedSentence:
     """Return a sentence with as many spans that are no mentions, as long as its mentions, but two at least."""
+    generator = random.Random(repr((seed, sentence.tokens)))  # the same whatever else is read
     taken = {(entity.start, entity.end) for entity in sentence.entities}
     lengths = [end - start for start, end in sorted(taken)] or [1, 2]
     wanted = max(2, len(taken))
@@ -261,8 +278,7 @@ def with_other_spans(sentence: AnnotatedSentence, generator: random.Random) -> A
 
 def _fit(source: NerSource, model: Any, seed: int, times: int) -> LightHead:
     """Read a source with a frozen encoder and fit its head, and one for each half on the other half."""
-    generator = random.Random(seed)
-    sentences = [with_other_spans(sentence, generator) for sentence in sentences_to_read(source, seed, times)]
+    sentences = [with_other_spans(sentence, seed) for sentence in sentences_to_read(source, seed, times)]
     sentences = [sentence for sentence in sentences if sentence.entities]
     gold: list[str] = []
     parts: list[NDArray[np.float32]] = []
