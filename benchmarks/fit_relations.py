@@ -3,7 +3,8 @@
 Reads every corpus of ``DIR/jsonl``, measures the frozen evidence between all of them at once, and fits two logistic
 regressions on the label pairs that the gold file lists with high confidence: equal or not, and how unequal labels
 relate. Prints F1, average precision and calibration with both corpora of a pair left out of the fit, with whole groups
-of corpora left out, and on what was fitted; ``--write`` writes ``similarity/relations.json``.
+of corpora left out, and on what was fitted; ``--write`` writes ``similarity/relations.json``. What counts beside the
+noise of bundles is 0 then, until ``bundles.py --write`` has fitted it beside the rest.
 
     python benchmarks/fit_relations.py --data DIR --gold gold_alignments.json --encoder ENCODER --cache FOLDER [--write]
 """

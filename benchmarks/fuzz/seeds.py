@@ -154,6 +154,7 @@ SIMILARITY: dict[str, Any] = {
     **{name: [[0, 1], [1, 0]] for name in ("occurring", "shared", "shared_same")},
     "read": [1, 2],
     "recall": [0.5, None],
+    "reliability": [1.0, 0.5],
 }
 
 

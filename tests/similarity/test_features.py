@@ -12,6 +12,7 @@ from hypothesis.extra.numpy import arrays
 
 from builders import make_matrix
 from esnera_hf.similarity.features import (
+    BESIDE_NOISE,
     FEW_LABELS,
     MEASURED,
     ONE_SIDED,
@@ -135,6 +136,21 @@ def test_heads_that_find_hardly_anything_do_not_speak_against_names() -> None:
     found = 0.9 * 100  # of the rarer label
     assert full["unmeasured"][0, 2] == pytest.approx(MEASURED / (found + MEASURED))
     assert full["share"][0, 2] != 0.0
+
+
+def test_what_noise_takes_from_heads_it_gives_to_names_and_forms() -> None:
+    matrix = politics()
+    exact, noisy = (
+        equality_features(replace(matrix, reliability=np.array([1.0, 1.0, share]))) for share in (1.0, 0.4)
+    )
+    assert noisy["noise"][0, 2] == pytest.approx(0.6)
+    assert not exact["noise"].any()
+    for name in ("share", "balance", "share margin", "found margin"):
+        assert noisy[name][0, 2] == pytest.approx(0.4 * exact[name][0, 2])
+    for name in ("letters", "listed", "meaning", "split off", "forms", "forms unknown", "forms margin"):
+        assert noisy[name][0, 2] == exact[name][0, 2]
+        assert noisy[name + BESIDE_NOISE][0, 2] == pytest.approx(0.6 * exact[name][0, 2])
+        assert not exact[name + BESIDE_NOISE].any()
 
 
 def test_names_tell_parts_and_what_is_split_off() -> None:

@@ -10,7 +10,7 @@ import pytest
 from numpy.typing import NDArray
 
 from builders import make_source, row
-from esnera_hf.similarity.semantic import Center, kept_directions, semantic_similarity
+from esnera_hf.similarity.semantic import Center, kept_directions, reliabilities, semantic_similarity
 from esnera_hf.sources.source import AnnotatedSentence
 from esnera_hf.taggers.predictions import LabelCentroids
 from esnera_hf.tagging import LabelRef
@@ -167,3 +167,21 @@ def test_noise_leaves_the_cosines_of_other_sources_as_they_are() -> None:
     found = semantic_similarity({"a": A, "b": B, "n": noisy}, labels)
     np.testing.assert_array_equal(found[:5, :5], semantic_similarity({"a": A, "b": B}, LABELS))
     assert np.isfinite(found[:5, 5:]).all()
+
+
+def test_what_a_bundle_tells_is_as_reliable_as_its_noise_is_small() -> None:
+    generator, basis = np.random.default_rng(0), kept_directions(2000)
+    exact = {label: basis @ generator.normal(size=1000) for label in "xyzw"}
+    noise = {"x": 0.1, "y": 1.0, "z": 3.0}
+    noisy = {label: exact[label] + basis @ generator.normal(0.0, size, 1000) for label, size in noise.items()}
+    sums = {
+        "a": LabelCentroids.of_means(exact, dict.fromkeys(exact, 100)),
+        "b": LabelCentroids.of_means(noisy, dict.fromkeys(noise, 100), noise),
+    }
+    labels = [LabelRef(source, label) for source in "ab" for label in "xyzw"]
+    found = reliabilities(sums, labels)
+    for index, label in enumerate(noise, 4):
+        own, true = (means[label] - sum(means[one] for one in noise) / 3 for means in (noisy, exact))
+        assert found[index] == pytest.approx(1 - ((own - true) ** 2).sum() / (own**2).sum(), abs=0.05)
+    # A bundle with noise that no more than names a label tells nothing of it; what is exact is reliable.
+    assert found[[0, 1, 2, 3, 7]].tolist() == [1, 1, 1, 1, 0]

@@ -17,7 +17,7 @@ from esnera_hf._internal.text import counted
 from esnera_hf.errors import ConfigurationError
 from esnera_hf.similarity.empirical import SpanMatch, cross_predictions
 from esnera_hf.similarity.matrix import SimilarityMatrix
-from esnera_hf.similarity.semantic import Center, semantic_similarity
+from esnera_hf.similarity.semantic import Center, reliabilities, semantic_similarity
 from esnera_hf.sources.overlap import MentionOverlap, mention_overlap
 from esnera_hf.sources.shared_sentences import SharedSentences
 from esnera_hf.sources.source import NerSource
@@ -180,6 +180,7 @@ def measure_similarity(
         siblings=np.where(same, close, np.nan),
         read=read,
         recall=recall,
+        reliability=reliabilities(centroids, labels),
     )
 
 

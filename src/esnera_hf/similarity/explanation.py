@@ -47,7 +47,7 @@ _KINDS = {
         "forms": "forms",
         "spill": "forms",
     },
-    "unmeasured": "agreement",
+    **dict.fromkeys(("unmeasured", "noise"), "agreement"),
     **dict.fromkeys(("letters", "listed", "meaning", "split"), "names"),
     "vectors": "vectors",
 }

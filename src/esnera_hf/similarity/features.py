@@ -47,6 +47,8 @@ ONE_SIDED = 0.7
 #: Sources of fewer labels count as of so many. Heads of genes alone and of chemicals alone take everything for theirs:
 #: by their number alone six pairs of unlike labels of such sources would be merged, left out of the fit, not two.
 FEW_LABELS = 4
+#: What the names of features end in that count where bundles have noise alone.
+BESIDE_NOISE = " beside noise"
 #: Keeps logarithms of shares finite: differences of shares below it tell nothing.
 _SMALL = 0.02
 
@@ -66,6 +68,8 @@ class Measurements(Protocol):
     def read(self) -> NDArray[np.int64]: ...
     @property
     def recall(self) -> NDArray[np.float64]: ...
+    @property
+    def reliability(self) -> NDArray[np.float64]: ...
     @property
     def matched(self) -> NDArray[np.int64]: ...
     @property
@@ -95,6 +99,9 @@ def equality_features(matrix: Measurements) -> dict[str, NDArray[np.float64]]:
     labels of the source that has more: a label has at most one equal partner there, so
     the more there are, the less probable each is; from :data:`FEW_LABELS` on.
 
+    ``noise`` is the share of noise in what bundles tell of the two, by which heads count
+    less; names and forms come a second time in proportion to it, as more rests on them.
+
     The rest is :func:`name_features`.
     """
     share = agreed_share(matrix)
@@ -110,20 +117,26 @@ def equality_features(matrix: Measurements) -> dict[str, NDArray[np.float64]]:
     spill = np.nan_to_num(best_rival(np.nan_to_num(overlap).T, matrix.same_source).T)
     # Labels that a source names and never uses are no partners.
     labels = np.maximum((matrix.same_source & (matrix.support > 0)).sum(axis=1), FEW_LABELS)
-    return {
-        "share": measured * _logit(share),
+    noise = 1.0 - np.multiply.outer(matrix.reliability, matrix.reliability)
+    beside_heads = {
         "forms": np.where(unknown, 0.0, _logit(forms)),
         "forms unknown": unknown.astype(np.float64),
+        "forms margin": np.where(unknown, 0.0, _margin(forms, matrix.same_source)),
+        **name_features(matrix.labels),
+    }
+    return {
+        "share": measured * _logit(share),
         "vectors": vectors,
         "balance": measured * np.log(_balance(matrix) + _SMALL),
         "spill": _logit(np.maximum(spill, spill.T)),
         "share margin": measured * _margin(share, matrix.same_source),
-        "forms margin": np.where(unknown, 0.0, _margin(forms, matrix.same_source)),
         "vectors margin": _margin(np.clip(vectors, 0.0, 1.0), matrix.same_source),
         "found margin": measured * _margin(np.minimum(recovered, recovered.T), matrix.same_source),
         "unmeasured": 1.0 - measured,
         "labels": np.log(np.maximum.outer(labels, labels)),
-        **name_features(matrix.labels),
+        "noise": noise,
+        **beside_heads,
+        **{f"{name}{BESIDE_NOISE}": noise * values for name, values in beside_heads.items()},
     }
 
 
@@ -278,13 +291,15 @@ def telling_overlap(matrix: Measurements) -> NDArray[np.float64]:
 def _measured(matrix: Measurements) -> NDArray[np.float64]:
     """Return how much what heads tell of two labels counts, in [0, 1), by the mentions found of the rarer one.
 
-    Where they have read one of the two texts it counts :data:`ONE_SIDED` of that, and nothing where they read none.
+    Where they have read one of the two texts it counts :data:`ONE_SIDED` of that, and nothing where they read none; of
+    bundles with noise it counts as far as they are reliable.
     """
     detected = matrix.read * np.nan_to_num(matrix.recall, nan=1.0)
     rarer = np.minimum(detected[:, None], detected[None, :])
     reads = head_reads(matrix)
     sides = np.where(reads & reads.T, 1.0, np.where(reads | reads.T, ONE_SIDED, 0.0))
-    return np.asarray(sides * rarer / (rarer + MEASURED))
+    reliable = np.multiply.outer(matrix.reliability, matrix.reliability)
+    return np.asarray(reliable * sides * rarer / (rarer + MEASURED))
 
 
 def _balance(matrix: Measurements) -> NDArray[np.float64]:

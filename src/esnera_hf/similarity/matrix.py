@@ -35,7 +35,7 @@ SQUARES = {
 _MANY = 1000
 #: A similarity of vectors exceeds 1 by what rounding adds.
 _MOST = 1.001
-ROWS = {"support": np.int64, "read": np.int64, "recall": np.float64}
+ROWS = {"support": np.int64, "read": np.int64, "recall": np.float64, "reliability": np.float64}
 
 
 @dataclass(frozen=True, repr=False)
@@ -67,6 +67,8 @@ class SimilarityMatrix:
         read: shape (N,), the gold mentions among those that were predicted; all if not given.
         recall: shape (N,), the share of a label's own mentions that is found in
             sentences which were not fitted on; NaN where that is not known.
+        reliability: shape (N,), the share of what an evidence bundle tells of a label
+            that is no noise; 1 if not given.
     """
 
     labels: tuple[LabelRef, ...]
@@ -81,13 +83,14 @@ class SimilarityMatrix:
     shared_same: NDArray[np.int64] = field(default_factory=lambda: np.empty((0, 0), dtype=np.int64))
     read: NDArray[np.int64] = field(default_factory=lambda: np.empty(0, dtype=np.int64))
     recall: NDArray[np.float64] = field(default_factory=lambda: np.empty(0))
+    reliability: NDArray[np.float64] = field(default_factory=lambda: np.empty(0))
 
     def __post_init__(self) -> None:
         n = len(self.labels)
         square, none = np.full((n, n), np.nan), np.zeros((n, n), dtype=np.int64)
         unknown = {
             **{"overlap": square, "siblings": square, "shared": none, "shared_same": none},
-            **{"read": self.support, "recall": np.full(n, np.nan)},
+            **{"read": self.support, "recall": np.full(n, np.nan), "reliability": np.ones(n)},
         }
         for name, values in unknown.items():
             if not getattr(self, name).size:
@@ -199,7 +202,7 @@ class SimilarityMatrix:
             for name in SQUARES
         }
         recall = [None if value != value else value for value in self.recall.tolist()]
-        rows = {"support": self.support.tolist(), "read": self.read.tolist(), "recall": recall}
+        rows = {name: getattr(self, name).tolist() for name in ROWS} | {"recall": recall}
         return {"labels": [list(label) for label in self.labels], **rows, **squares}
 
     @classmethod

@@ -88,6 +88,27 @@ def kept_directions(dimensions: int) -> NDArray[np.float64]:
     return np.asarray(np.linalg.qr(drawn)[0])
 
 
+def reliabilities(sums: Mapping[str, LabelCentroids], labels: Sequence[LabelRef]) -> NDArray[np.float64]:
+    """Return the share of the squared length of each label's centered mean vector that is no noise, shape (labels,).
+
+    1 without noise, and 0 where a bundle with noise tells nothing of a label.
+    """
+    result = np.ones(len(labels))
+    for index, (variance, (source, label)) in enumerate(
+        zip(_noise_variance(sums, labels, "source"), labels, strict=True)
+    ):
+        entry = sums[source]
+        if not entry.noise:
+            continue
+        result[index] = 0.0
+        if label in entry.count:
+            center = entry.mean if len(entry.count) > 1 else 0.0
+            vector = entry.total[label] / entry.count[label] - center
+            kept = vector @ kept_directions(len(vector))
+            result[index] = max(0.0, 1 - len(kept) * variance / max(float(kept @ kept), 1e-12))
+    return result
+
+
 def _noise_variance(
     sums: Mapping[str, LabelCentroids], labels: Sequence[LabelRef], center: Center
 ) -> NDArray[np.float64]:
