@@ -52,6 +52,8 @@ _FREE = 30.0
 COARSE = Path(__file__).parent / "quality" / "coarse"
 _INVERSE = {"subset": "superset", "superset": "subset"}
 
+Features = dict[str, np.ndarray]
+
 
 def main() -> None:
     """Fit, show, and write if asked to."""
@@ -124,7 +126,10 @@ def compare(rows: Rows, truth: np.ndarray, group: np.ndarray, shown: Sequence[Go
         for names in (WRITTEN, UNLISTED, RANDOM):
             predicted = np.zeros((judged, len(RELATIONS)))
             for (held, _), fitted in zip(folds, fits, strict=True):
-                predicted[held] = rows.probabilities(fitted, np.flatnonzero(held), names)
+                for one in np.unique(group[held]):
+                    these = np.flatnonzero(held & (group == one))
+                    corpora = frozenset().union(*(rows.corpora[k] for k in np.flatnonzero(group == one)))
+                    predicted[these] = rows.aligned(fitted, these, corpora, names)
             show(
                 f"{name} | {names}", predicted, truth, group, rows.corpora, shown if names == WRITTEN else []
             )
@@ -138,13 +143,11 @@ def show(
     corpora: Sequence[frozenset[str]],
     pairs: Sequence[GoldPair],
 ) -> None:
-    """Print the figures of probabilities, each group of corpora having base rates of its own, and the mistakes."""
-    # At the base rates of all pairs that were fitted on the probabilities are, not at those of the judged ones.
-    base, truth = base_rates(truth), truth[: len(group)]
+    """Print the figures of probabilities, and the mistakes."""
+    truth = truth[: len(group)]
     decided = np.zeros_like(truth)
     for one in np.unique(group):
         these = group == one
-        predicted[these] = probability.shifted(predicted[these], base)
         threshold = probability.equality_threshold(predicted[these, 0])
         relation = 1 + predicted[these, 1:].argmax(axis=1)
         decided[these] = np.where(predicted[these, 0] > threshold, 0, relation)
@@ -214,17 +217,23 @@ class Rows:
             for names, weight in NAMES.items()
             for copy in range(COPIES[names])
         ]
-        self.judged = {names: self.sides(names, JUDGED) for names in (WRITTEN, UNLISTED, RANDOM)}
+        kinds = (WRITTEN, UNLISTED, RANDOM)
+        self.features = {names: self.all_features(names, JUDGED) for names in kinds}
+        self.judged = {names: self.sides(names, JUDGED) for names in kinds}
         of_names = set(name_features(matrix.labels))
         self.measured = [name for name in self.judged[WRITTEN].equality if name not in of_names]
         self.names = sorted(of_names)
         self.strengths = {step: strengths[0] for step, strengths in STRENGTHS.items()}
 
-    def sides(self, names: str, seed: int) -> Sides:
-        """Return the features with names of one kind."""
+    def all_features(self, names: str, seed: int) -> tuple[Features, Features]:
+        """Return the features of all labels, shape (N, N), with names of one kind: of equality, and of relations."""
         matrix = replace(self.matrix, labels=renamed(self.matrix.labels, names, seed))
         with without_lexicon() if names == UNLISTED else nullcontext():
-            equality, relation = equality_features(matrix), relation_features(matrix)
+            return equality_features(matrix), relation_features(matrix)
+
+    def sides(self, names: str, seed: int) -> Sides:
+        """Return the features of the judged pairs, with names of one kind."""
+        equality, relation = self.all_features(names, seed)
         return Sides(
             {name: values[self.first, self.second] for name, values in equality.items()},
             {name: values[self.first, self.second] for name, values in relation.items()},
@@ -321,8 +330,23 @@ class Rows:
         bias = beside["bias"] + scale * by_measured["bias"]
         return beside | {name: scale * by_measured[name] for name in self.measured} | {"bias": bias}
 
+    def aligned(
+        self, fitted: Mapping[str, Any], held: np.ndarray, corpora: frozenset[str], names: str
+    ) -> np.ndarray:
+        """Return the probabilities of pairs, shape (pairs, 5), as an alignment of these corpora gives them."""
+        labels = [k for k, label in enumerate(self.matrix.labels) if label.source in corpora]
+        square = np.ix_(labels, labels)
+        equality, relation = (
+            {name: values[square] for name, values in kind.items()} for kind in self.features[names]
+        )
+        same = self.matrix.same_source[square]
+        before = probability.from_both_sides(equality, relation, fitted)
+        after = probability.with_partners(probability.at_base_rates(before, same, fitted), same)
+        place = {label: position for position, label in enumerate(labels)}
+        return np.array([after[place[self.first[k]], place[self.second[k]]] for k in held])
+
     def probabilities(self, fitted: Mapping[str, Any], held: np.ndarray, names: str) -> np.ndarray:
-        """Return the probabilities of some of the pairs, shape (pairs, 5)."""
+        """Return the probabilities of some of the pairs by themselves, shape (pairs, 5)."""
         sides = Sides(*({name: values[held] for name, values in side.items()} for side in self.judged[names]))
         forward, backward = (
             probability.combined(sides.equality, side, fitted) for side in (sides.forward, sides.backward)

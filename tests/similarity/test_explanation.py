@@ -18,7 +18,7 @@ from esnera_hf.alignment.naming import with_reasons
 from esnera_hf.similarity.explanation import PARTS, explain_pairs, score_sentence
 from esnera_hf.similarity.matrix import Agreement, SimilarityMatrix
 from esnera_hf.similarity.names import name_similarity
-from esnera_hf.similarity.probability import coefficients_for, unshifted_probabilities
+from esnera_hf.similarity.probability import coefficients_for, pair_probabilities, unshifted_probabilities
 from esnera_hf.tagging import LabelRef
 
 SOURCES = {"a": ("PER", "LOC", "date of birth"), "b": ("person", "place"), "c": ("Per",)}
@@ -67,21 +67,26 @@ def test_start_and_parts_add_up_to_the_probability(seed: int, heads: bool, share
         assert heads or pair.parts["agreement"] == pair.parts["vectors"] == 0
 
 
-def test_the_base_part_is_what_the_shift_of_base_rates_adds() -> None:
-    """Where it is left out, the rest gives the probability at the base rates that were fitted on."""
+def test_base_rates_and_partners_are_what_comes_after_the_measured_parts() -> None:
+    """Without both, the rest gives the probability at the base rates that were fitted on."""
     matrix = random_matrix(1)
-    fitted = {**coefficients_for(matrix)}
-    one_pair = replace(matrix)
-    one_pair.__dict__["probabilities"] = unshifted_probabilities(matrix, fitted)
-    for pair in explain_pairs(one_pair, all_pairs(matrix)):
-        assert pair.parts["base"] == pytest.approx(0, abs=2e-3)
-    assert {pair.parts["base"] != 0 for pair in explain_pairs(matrix, all_pairs(matrix))} == {True}
+    plain = unshifted_probabilities(matrix, coefficients_for(matrix))
+    for pair in explain_pairs(matrix, all_pairs(matrix)):
+        i, j = matrix.index[pair.one], matrix.index[pair.other]
+        total = pair.start + sum(pair.parts.values()) - pair.parts["base"] - pair.parts["partners"]
+        assert 1 / (1 + math.exp(-total)) == pytest.approx(plain[i, j, 0], abs=2e-3)
+        after = total + pair.parts["base"]
+        alone = pair_probabilities(matrix)[i, j, 0]
+        assert 1 / (1 + math.exp(-after)) == pytest.approx(alone, abs=2e-3)
+        assert pair.parts["base"] != 0
 
 
 def test_a_pair_of_which_nothing_is_known_has_no_parts_but_those_of_its_names() -> None:
     matrix = make_matrix({"a:PER": 5, "a:LOC": 5, "b:person": 5, "b:date": 5}, {}, {})
     for pair in explain_pairs(matrix, all_pairs(matrix)):
-        assert [name for name, value in pair.parts.items() if value and name not in ("names", "base")] == []
+        assert [
+            name for name, value in pair.parts.items() if value and name not in ("names", "base", "partners")
+        ] == []
         assert pair.names == float((pair.one.label, pair.other.label) == ("PER", "person"))
     letters = make_matrix({"a:cities": 5, "b:cite": 5}, {}, {})
     [pair] = explain_pairs(letters, all_pairs(letters))
@@ -95,7 +100,7 @@ def test_each_part_moves_with_its_evidence_alone() -> None:
     close = make_matrix(labels, counts, {("a:x", "b:u"): 0.9}, {("a:x", "b:u"): 0.5, ("b:u", "a:x"): 0.5})
     first, second = (explain_pairs(m, [(m.labels[0], m.labels[2])])[0] for m in (plain, close))
     changed = {name for name in PARTS if first.parts[name] != second.parts[name]}
-    assert changed - {"base"} == {"vectors"}
+    assert changed - {"base", "partners"} == {"vectors"}
     assert second.parts["vectors"] > first.parts["vectors"]
     assert second.equal > first.equal
 

@@ -21,6 +21,7 @@ from esnera_hf.similarity.probability import (
     relation_probabilities,
     shifted,
     unshifted_probabilities,
+    with_partners,
 )
 from esnera_hf.sources.shared_sentences import relation_likelihoods
 
@@ -169,3 +170,54 @@ def test_nothing_is_decided_where_nothing_is_so_probable() -> None:
     # The best of pairs that are all unlikely is no match either.
     assert equality_threshold(np.array([0.1, 0.05])) == 1.0
     assert equality_threshold(np.array([])) == 1.0
+
+
+def drawn_probabilities(sources: list[int], seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return probabilities of labels of these sources, each seen from both sides, and which labels share a source."""
+    rng, owner = np.random.default_rng(seed), np.array(sources)
+    values = rng.dirichlet(np.full(5, 0.4), (len(owner), len(owner)))
+    values = (values + values.transpose(1, 0, 2)[..., INVERSE]) / 2
+    same = owner[:, None] == owner[None, :]
+    values[same] = np.nan
+    return values, same
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_partners_have_their_say_in_a_weighted_mean_of_logarithms(seed: int) -> None:
+    values, same = drawn_probabilities([0, 0, 1, 1, 1, 2, 3, 3], seed)
+    result = with_partners(values, same)
+    for i, j in np.argwhere(~same):
+        terms = [(1.0, values[i, j])]
+        for k in range(len(same)):
+            if not same[j, k] and not same[i, k]:
+                terms.append((values[j, k, 0] ** 8, values[i, k]))
+            if not same[i, k] and not same[k, j]:
+                terms.append((values[i, k, 0] ** 8, values[k, j]))
+        total = sum(weight for weight, _ in terms)
+        mean = np.exp(sum(weight * np.log(np.maximum(row, 1e-12)) for weight, row in terms) / total)
+        np.testing.assert_allclose(result[i, j], mean / mean.sum(), rtol=1e-9)
+    assert np.isnan(result[same]).all()
+    np.testing.assert_allclose(result[~same], result.transpose(1, 0, 2)[..., INVERSE][~same])
+
+
+def test_of_two_sources_no_third_has_a_say() -> None:
+    values, same = drawn_probabilities([0, 0, 0, 1, 1], 1)
+    np.testing.assert_allclose(with_partners(values, same)[~same], values[~same])
+
+
+def test_what_is_part_of_a_partner_is_more_probably_a_part() -> None:
+    """Person and PER are one, politician is a part of PER: so it is one of person, which its own evidence hides."""
+    person, per, politician = range(3)
+    values = np.full((3, 3, 5), np.nan)
+    for row, column, relation in (
+        (person, per, [0.98, 0.005, 0.005, 0.005, 0.005]),
+        (politician, per, [0.01, 0.95, 0.01, 0.01, 0.02]),
+        (politician, person, [0.02, 0.3, 0.03, 0.15, 0.5]),
+    ):
+        values[row, column] = relation
+        values[column, row] = np.array(relation)[INVERSE]
+    same = np.eye(3, dtype=bool)
+    result = with_partners(values, same)
+    assert result[politician, person].argmax() == RELATIONS.index("subset")
+    values[person, per, 0] = values[per, person, 0] = 0.3
+    assert with_partners(values, same)[politician, person].argmax() == RELATIONS.index("none")

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from esnera_hf._internal.text import counted
 from esnera_hf.similarity.features import PRIOR_SHARE, equality_features, telling_overlap
 from esnera_hf.similarity.matrix import Agreement, SimilarityMatrix
-from esnera_hf.similarity.probability import coefficients_for, unshifted_probabilities
+from esnera_hf.similarity.probability import coefficients_for, pair_probabilities, unshifted_probabilities
 from esnera_hf.sources.shared_sentences import relation_likelihoods
 from esnera_hf.tagging import LabelRef
 
@@ -37,6 +37,7 @@ PARTS = {
     "vectors": "closeness of the mentions",
     "shared": "sentences that both annotate",
     "base": "how many pairs here are equal",
+    "partners": "labels that are one with either",
 }
 #: The kind of each feature, by the first word of its name; the rest belongs to the start.
 _KINDS = {
@@ -175,6 +176,7 @@ class PairEvidence:
             "vectors": "" if self.semantic is None else self._closeness(sign),
             "shared": f"in sentences that both annotate, {both:,} of {first:,} and of {second:,} mentions bear both "
             "labels",
+            "partners": f"labels that are one with either speak {'for' if sign > 0 else 'against'} it",
         }
         return [words[name] for name, value in ranked if sign * value >= _TELLING and words.get(name)]
 
@@ -256,7 +258,7 @@ def explain_pairs(
         return ()
     fitted = coefficients_for(matrix)
     features, weights, nothing = equality_features(matrix), fitted["equal"], _of_nothing()
-    before = unshifted_probabilities(matrix, fitted)
+    before, alone = unshifted_probabilities(matrix, fitted), pair_probabilities(matrix, fitted)
     annotated = matrix.matched @ matrix.same_source.astype(np.int64)
     overlap = telling_overlap(matrix)
     explained = []
@@ -272,7 +274,8 @@ def explain_pairs(
         shared = int(matrix.shared[i, j]), int(matrix.shared[j, i]), int(matrix.shared_same[i, j])
         parts["shared"] = _shared_part(before[i, j], shared)
         final = matrix.probabilities[i, j]
-        parts["base"] = _log_odds(float(final[0])) - start - sum(parts.values())
+        parts["base"] = _log_odds(float(alone[i, j, 0])) - start - sum(parts.values())
+        parts["partners"] = _log_odds(float(final[0])) - start - sum(parts.values())
         semantic, forward, backward = matrix.pair(one, other)
         cells = (i, j), (j, i)
         explained.append(
