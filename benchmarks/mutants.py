@@ -97,6 +97,8 @@ MUTANTS: dict[tuple[str, str], tuple[tuple[str, str], ...]] = {
         ("rates = (rates + rates[INVERSE]) / 2", ""),
         ("(matrix.shared > 0) & (matrix.shared.T > 0)", "matrix.shared > 0"),
         ("[np.prod(1 - ordered)]", "[0.0]"),
+        (" ** _PARTNER_POWER", ""),
+        (" * across[..., None]", ""),
     ),
     ("sources/readers/sentence_rows.py", "sources/readers/test_sentence_rows.py"): (
         ("strict=True)\n    for cells in iter", "strict=False)\n    for cells in iter"),
