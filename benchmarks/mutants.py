@@ -98,7 +98,7 @@ MUTANTS: dict[tuple[str, str], tuple[tuple[str, str], ...]] = {
         ("(matrix.shared > 0) & (matrix.shared.T > 0)", "matrix.shared > 0"),
         ("[np.prod(1 - ordered)]", "[0.0]"),
         (" ** _PARTNER_POWER", ""),
-        (" * across[..., None]", ""),
+        ("1.0 + across @ partner", "1.0 + partner"),
     ),
     ("sources/readers/sentence_rows.py", "sources/readers/test_sentence_rows.py"): (
         ("strict=True)\n    for cells in iter", "strict=False)\n    for cells in iter"),

@@ -113,7 +113,8 @@ def with_partners(probabilities: NDArray[np.float64], same_source: NDArray[np.bo
         same_source: which labels are of one source, shape (N, N).
     """
     across = (~same_source).astype(np.float64)
-    logs = np.log(np.maximum(np.nan_to_num(probabilities), _LEAST)) * across[..., None]
+    # Within a source all five are the same, which adds nothing when they are made to sum to one.
+    logs = np.log(np.maximum(np.nan_to_num(probabilities), _LEAST))
     partner = np.nan_to_num(probabilities[..., 0]) ** _PARTNER_POWER
     weights = 1.0 + across @ partner + partner @ across
     for_column, for_row = np.moveaxis(logs, -1, 0) @ partner, partner @ np.moveaxis(logs, -1, 0)
