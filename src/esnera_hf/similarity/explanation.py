@@ -176,9 +176,15 @@ class PairEvidence:
             "vectors": "" if self.semantic is None else self._closeness(sign),
             "shared": f"in sentences that both annotate, {both:,} of {first:,} and of {second:,} mentions bear both "
             "labels",
-            "partners": f"labels that are one with either speak {'for' if sign > 0 else 'against'} it",
+            "partners": self._partners(sign),
         }
         return [words[name] for name, value in ranked if sign * value >= _TELLING and words.get(name)]
+
+    def _partners(self, sign: int) -> str:
+        # A mean with what is a little less sure is no word against it.
+        if (self.equal >= 0.5) != (sign > 0):
+            return ""
+        return f"labels that are one with either speak {'for' if sign > 0 else 'against'} it"
 
     def _predictions(self, sign: int) -> str:
         ways = self._agreements()
