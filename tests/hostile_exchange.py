@@ -24,7 +24,7 @@ _VALUES: tuple[Any, ...] = (
 )
 
 ANSWER = json_edits(
-    (("version",), 2),
+    (("version",), 99),
     (("asked",), "../../x"),
     (("name",), "a\x1b[31m"),
     (("labels",), ["name", "name"]),

@@ -133,7 +133,7 @@ def test_bundles_are_taken_by_their_files_under_names_of_ones_own(
     located, output = locate(f"net={file}", atlas), tmp_path / "new" / "located.json"
     assert main(["locate", f"net={file}", "--atlas", str(saved), "--output", str(output)]) == 0
     assert json.loads(output.read_text("utf-8")) == {"locations": located}
-    assert located[0]["nearest"][0]["label"] == "web:firma"
+    assert {place["label"] for place in located[0]["nearest"][:2]} == {"web:firma", "news:ORG"}
     more = ["atlas", "add", str(tmp_path / "others"), f"net={file}", "--output", str(tmp_path / "more")]
     assert main(more) == 0
     assert "net" in Atlas.load(tmp_path / "more").bundles
@@ -241,7 +241,7 @@ def edited(change: Callable[[dict[str, Any]], Any], name: str = ATLAS_FILE) -> C
     [
         (lambda folder: (folder / ATLAS_FILE).unlink(), "cannot be read"),
         (lambda folder: (folder / ATLAS_FILE).write_text("[" * 10_000), "the file is damaged"),
-        (edited(lambda data: data.update(version=2)), "version"),
+        (edited(lambda data: data.update(version=1)), "version"),
         (edited(lambda data: data.update(code="import os")), "code"),
         (
             edited(lambda data: data["bundles"].update(news=["../../news.evidence", ""])),

@@ -168,6 +168,7 @@ def test_from_the_hub(tagger: Tagger, saved: Path, tmp_path: Path, monkeypatch: 
         (REPO, errors.RevisionNotFoundError, 404, ".*no such revision"),
         (REPO, errors.HfHubHTTPError, 503, r".*no usable answer \(503\)"),
         (REPO, httpx.ConnectTimeout, 0, r".*no usable answer \(ConnectTimeout\)"),
+        (REPO, httpx.InvalidURL, 0, "slow"),
     ],
 )
 def test_an_error_is_one_line_that_says_what_to_do(

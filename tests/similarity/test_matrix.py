@@ -63,6 +63,15 @@ def test_the_matrices_survive_json(matrix: SimilarityMatrix) -> None:
         assert found.dtype == expected.dtype
 
 
+@pytest.mark.parametrize("name", ["recall", "reliability"])
+@pytest.mark.parametrize("share", [-0.5, 1.5])
+def test_a_share_in_a_file_lies_between_0_and_1(matrix: SimilarityMatrix, name: str, share: float) -> None:
+    data = matrix.to_dict()
+    data[name][0] = share
+    with pytest.raises(ConfigurationError, match=rf"^{name}: expected numbers from 0 to 1\."):
+        SimilarityMatrix.from_dict(data)
+
+
 def test_no_labels_survive_json() -> None:
     zero = np.zeros((0, 0), dtype=np.int64)
     empty = SimilarityMatrix((), zero.ravel(), zero, zero, zero.astype(float))

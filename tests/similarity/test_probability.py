@@ -221,3 +221,11 @@ def test_what_is_part_of_a_partner_is_more_probably_a_part() -> None:
     assert result[politician, person].argmax() == RELATIONS.index("subset")
     values[person, per, 0] = values[per, person, 0] = 0.3
     assert with_partners(values, same)[politician, person].argmax() == RELATIONS.index("none")
+
+
+def test_many_labels_that_are_nearly_one_leave_probabilities() -> None:
+    """No mean of logarithms gets so low that nothing is left of it."""
+    same = np.kron(np.eye(2), np.ones((30, 30))) > 0
+    values = np.broadcast_to([0.999, *[0.00025] * 4], (60, 60, 5)).copy()
+    values[same] = np.nan
+    np.testing.assert_allclose(with_partners(values, same)[~same], values[~same])

@@ -21,7 +21,7 @@ from esnera_hf._internal.console import say
 from esnera_hf.errors import HubError
 
 #: Everything that a call to the Hub may raise; :func:`classify` tells which of it is the Hub's doing.
-CLIENT_ERRORS = (HfHubHTTPError, httpx.HTTPError, OSError, RuntimeError, ValueError)
+CLIENT_ERRORS = (HfHubHTTPError, httpx.HTTPError, httpx.InvalidURL, OSError, RuntimeError, ValueError)
 
 _TOKEN = re.compile(r"hf_\w+")
 

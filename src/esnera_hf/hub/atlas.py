@@ -46,7 +46,7 @@ from esnera_hf.sources.source import NerSource
 from esnera_hf.taggers.identity import default_encoder
 from esnera_hf.tagging import LabelRef
 
-FORMAT, VERSION = "esnera_hf.atlas", 1
+FORMAT, VERSION = "esnera_hf.atlas", 2
 ATLAS_FILE, PAGE_FILE, BUNDLES = "atlas.json", "index.html", "bundles"
 _BUNDLE = re.compile(rf"{BUNDLES}/[0-9]{{4}}\{EVIDENCE_SUFFIX}")
 

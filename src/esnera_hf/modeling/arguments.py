@@ -240,7 +240,7 @@ def choose_arguments(
 
 def emulates_bfloat16() -> bool:
     """Tell whether torch says that this processor has no instructions for bfloat16; older versions do not say."""
-    capabilities = getattr(torch.cpu, "get_capabilities", dict)()
+    capabilities: dict[str, Any] = getattr(torch.cpu, "get_capabilities", dict)()
     return not (capabilities.get("avx512_bf16", True) or capabilities.get("amx_bf16", True))
 
 

@@ -74,6 +74,7 @@ _PROBLEMS = (
     *(
         OSError,
         httpx.HTTPError,
+        httpx.InvalidURL,  # of a proxy
         SafetensorError,
         StrictDataclassError,
         ImportError,

@@ -275,8 +275,9 @@ def _array(name: str, data: Any, kind: type[np.generic], shape: tuple[int, ...])
         array = np.array(data, dtype=kind).reshape(shape)
     except (TypeError, ValueError, OverflowError) as error:
         raise ConfigurationError(f"{name}: expected numbers of shape {shape}. Align again.") from error
-    if (array < 0).any() if is_count else (np.abs(array) > _MOST).any():
-        expected = "counts" if is_count else "numbers from -1 to 1"
+    least = 0.0 if is_count or len(shape) == 1 else -_MOST
+    if (array < least).any() or (not is_count and (array > _MOST).any()):
+        expected = "counts" if is_count else f"numbers from {least:.0f} to 1"
         raise ConfigurationError(f"{name}: expected {expected}. Align again.")
     return array
 

@@ -113,8 +113,9 @@ def with_partners(probabilities: NDArray[np.float64], same_source: NDArray[np.bo
         same_source: which labels are of one source, shape (N, N).
     """
     across = (~same_source).astype(np.float64)
-    # Within a source all five are the same, which adds nothing when they are made to sum to one.
     logs = np.log(np.maximum(np.nan_to_num(probabilities), _LEAST))
+    # Any five that are the same would add nothing; those of no probability at all, many times, would leave none.
+    logs[same_source] = 0.0
     partner = np.nan_to_num(probabilities[..., 0]) ** _PARTNER_POWER
     weights = 1.0 + across @ partner + partner @ across
     for_column, for_row = np.moveaxis(logs, -1, 0) @ partner, partner @ np.moveaxis(logs, -1, 0)

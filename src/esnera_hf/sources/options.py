@@ -106,7 +106,7 @@ class ReadingOptions:
 
 
 def column_name(
-    options: ReadingOptions, option: Literal["tag_column", "token_column"], whose: str
+    options: ReadingOptions, option: Literal["tag_column", "token_column"], whose: str, example: str = ""
 ) -> str | None:
     """Return the name of a column that an option gives, of data whose columns have no numbers.
 
@@ -115,7 +115,8 @@ def column_name(
     """
     value = getattr(options, option)
     if isinstance(value, int):
-        raise ConfigurationError(f"{option}={value}: {whose} have names, not numbers. Give the name.")
+        like = f", such as {example!r}" * bool(example)
+        raise ConfigurationError(f"{option}={value}: {whose} have names, not numbers. Give the name{like}.")
     return cast("str | None", value)
 
 

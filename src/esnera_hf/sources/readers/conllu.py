@@ -47,7 +47,7 @@ class ConlluFile:
 
     def __init__(self, path: Path, options: ReadingOptions) -> None:
         self.path, self._options = path, options
-        self._wanted = column_name(options, "tag_column", f"the attributes of {path.name}")
+        self._wanted = column_name(options, "tag_column", f"the attributes of {path.name}", "NER")
 
     def __call__(self) -> Iterator[RawSentence]:
         """Yield the sentences.

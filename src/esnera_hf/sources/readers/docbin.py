@@ -32,7 +32,7 @@ class DocBinFile:
 
     def __init__(self, path: Path, options: ReadingOptions) -> None:
         self.path = path
-        self._group = column_name(options, "tag_column", f"the groups of spans in {path.name}")
+        self._group = column_name(options, "tag_column", f"the groups of spans in {path.name}", "sc")
 
     def __call__(self) -> Iterator[RawSentence]:
         """Yield the sentences.

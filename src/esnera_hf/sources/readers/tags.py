@@ -247,7 +247,7 @@ class TagReader:
                 bad = next(index for index, cell in enumerate(cells) if not self._is_tag(cell))
                 where = f"{where}, line {rows[bad][0]}"
             raise SourceError(
-                f"{where}: {error}. Mend it, say what the tag stands for in tag_names=, or name the scheme if it is "
+                f"{where}: {error}. Mend the tag, say what it stands for in tag_names=, or name the scheme if it is "
                 "another."
             ) from None
 

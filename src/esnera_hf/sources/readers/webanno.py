@@ -52,7 +52,8 @@ class WebAnnoFile:
 
     def __init__(self, path: Path, options: ReadingOptions) -> None:
         self.path = path
-        self._wanted = column_name(options, "tag_column", f"the features of WebAnno TSV ({path.name})")
+        whose = f"the features of WebAnno TSV ({path.name})"
+        self._wanted = column_name(options, "tag_column", whose, "NamedEntity|value")
 
     def __call__(self) -> Iterator[RawSentence]:
         """Yield the sentences.
