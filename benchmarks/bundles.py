@@ -95,14 +95,9 @@ class Judge:
 
     def folds(self, kind: str) -> Iterator[tuple[np.ndarray, np.ndarray]]:
         """Yield which judged pairs are left out, and on which of all pairs is fitted then."""
-        if kind == "whole group":
-            for one in np.unique(self.group):
-                held, seen = self.rows.without(self.group == one)
-                yield np.flatnonzero(held), seen
-            return
-        for two in sorted(set(self.rows.corpora[: self.judged]), key=sorted):
-            held = np.flatnonzero([one == two for one in self.rows.corpora[: self.judged]])
-            yield held, np.array([one.isdisjoint(two) for one in self.rows.corpora])
+        groups = (self.rows.without(self.group == one) for one in np.unique(self.group))
+        for held, seen in groups if kind == "whole group" else self.rows.without_both(self.judged):
+            yield np.flatnonzero(held), seen
 
     def view(self, matrix: SimilarityMatrix, first: np.ndarray, second: np.ndarray) -> View:
         """Return the features of pairs of labels, names as written."""

@@ -75,7 +75,7 @@ def main() -> None:
         print(f"\n## {evidence}\n")
         rows = Rows(measured_by, pairs)
         rows.choose_strengths(truth, judged)
-        compare(rows, truth, group, pairs if options.show else [])
+        compare(rows, truth, group, pairs if options.show else [], alone=options.alone)
         fitted[evidence] = rows.fit(truth, np.ones(len(pairs), dtype=bool))
         steps = {"equal": fitted[evidence]["equal"], **fitted[evidence]["unequal"]}
         for step, weights in steps.items():
@@ -102,7 +102,9 @@ def without_heads(matrix: SimilarityMatrix) -> SimilarityMatrix:
     return replace(matrix, **counts, recall=np.full(matrix.recall.shape, np.nan))
 
 
-def compare(rows: Rows, truth: np.ndarray, group: np.ndarray, shown: Sequence[GoldPair]) -> None:
+def compare(
+    rows: Rows, truth: np.ndarray, group: np.ndarray, shown: Sequence[GoldPair], *, alone: bool
+) -> None:
     """Print how right the probabilities are with corpora left out, and on what was fitted, by names of each kind."""
     judged, everything = len(group), np.ones(len(truth), dtype=bool)
     print(
@@ -110,15 +112,8 @@ def compare(rows: Rows, truth: np.ndarray, group: np.ndarray, shown: Sequence[Go
         "| relations macro-F1 |"
     )
     print("| --- | --- | --- | ---: | ---: | ---: | --- | ---: | ---: | ---: | ---: |")
-    two_out = [
-        (
-            np.array([one == pair for one in rows.corpora[:judged]]),
-            np.array([one.isdisjoint(pair) for one in rows.corpora]),
-        )
-        for pair in sorted(set(rows.corpora[:judged]), key=sorted)
-    ]
     for name, folds in (
-        ("both corpora left out", two_out),
+        ("both corpora left out", list(rows.without_both(judged))),
         ("the whole group left out", [rows.without(group == one) for one in np.unique(group)]),
         ("fitted on them", [(everything[:judged], everything)]),
     ):
@@ -129,7 +124,7 @@ def compare(rows: Rows, truth: np.ndarray, group: np.ndarray, shown: Sequence[Go
                 for one in np.unique(group[held]):
                     these = np.flatnonzero(held & (group == one))
                     corpora = frozenset().union(*(rows.corpora[k] for k in np.flatnonzero(group == one)))
-                    predicted[these] = rows.aligned(fitted, these, corpora, names)
+                    predicted[these] = rows.aligned(fitted, these, corpora, names, alone=alone)
             show(
                 f"{name} | {names}", predicted, truth, group, rows.corpora, shown if names == WRITTEN else []
             )
@@ -280,6 +275,12 @@ class Rows:
         more = [one.isdisjoint(corpora) for one in self.corpora[len(held) :]]
         return held, np.concatenate([~held, np.array(more, dtype=bool)])
 
+    def without_both(self, judged: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        """Yield the same for each two corpora of which pairs are judged."""
+        for two in sorted(set(self.corpora[:judged]), key=sorted):
+            held = np.array([one == two for one in self.corpora[:judged]])
+            yield held, np.array([one.isdisjoint(two) for one in self.corpora])
+
     def fit(self, truth: np.ndarray, seen: np.ndarray) -> dict[str, Any]:
         """Return the coefficients fitted on some of the pairs."""
         steps = {step: self._fit_step(step, truth, seen) for step in STRENGTHS}
@@ -331,9 +332,12 @@ class Rows:
         return beside | {name: scale * by_measured[name] for name in self.measured} | {"bias": bias}
 
     def aligned(
-        self, fitted: Mapping[str, Any], held: np.ndarray, corpora: frozenset[str], names: str
+        self, fitted: Mapping[str, Any], held: np.ndarray, corpora: frozenset[str], names: str, *, alone: bool
     ) -> np.ndarray:
-        """Return the probabilities of pairs, shape (pairs, 5), as an alignment of these corpora gives them."""
+        """Return the probabilities of pairs, shape (pairs, 5), as an alignment of these corpora gives them.
+
+        Without what other labels, equal to one of the two, have to say, if ``alone``.
+        """
         labels = [k for k, label in enumerate(self.matrix.labels) if label.source in corpora]
         square = np.ix_(labels, labels)
         equality, relation = (
@@ -341,7 +345,9 @@ class Rows:
         )
         same = self.matrix.same_source[square]
         before = probability.from_both_sides(equality, relation, fitted)
-        after = probability.with_partners(probability.at_base_rates(before, same, fitted), same)
+        after = probability.at_base_rates(before, same, fitted)
+        if not alone:
+            after = probability.with_partners(after, same)
         place = {label: position for position, label in enumerate(labels)}
         return np.array([after[place[self.first[k]], place[self.second[k]]] for k in held])
 
@@ -436,6 +442,7 @@ def parsed() -> Any:
         help="what is measured stays here: give a fresh one for other corpora",
     )
     parser.add_argument("--seed", type=int, default=42)
+    parser.add_argument("--alone", action="store_true", help="judge each pair by itself, without partners")
     parser.add_argument("--show", action="store_true", help="print the pairs decided wrongly")
     parser.add_argument(
         "--write", action="store_true", help="write the coefficients of all pairs to the package"

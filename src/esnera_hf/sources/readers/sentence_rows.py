@@ -269,9 +269,8 @@ def _rows(table: _Table) -> Iterator[Row]:
 
 
 def _next_cells(reader: Iterator[list[str]]) -> list[str] | None:
-    usual = csv.field_size_limit(
-        _LONGEST_CELL
-    )  # of the whole process, and a document may be longer than is usual
+    # Of the whole process, so only for this row: a document may be longer than is usual.
+    usual = csv.field_size_limit(_LONGEST_CELL)
     try:
         return next(reader, None)
     finally:
