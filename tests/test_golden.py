@@ -79,7 +79,7 @@ def files(method: Any, folder: Path, encoder: Path) -> dict[str, str]:
     return {
         "mapping.yaml": (folder / "mapping.yaml").read_text(encoding="utf-8"),
         "report.json": json.dumps(report, indent=1, ensure_ascii=False) + "\n",
-        "README.md": card,
+        "README.md": card.replace(encoder.name, "encoder0"),  # numbered by what ran before
         "flow.svg": (folder / "flow.svg").read_text(encoding="utf-8"),
     }
 
