@@ -160,9 +160,9 @@ def _changed(arguments: TrainingArguments) -> dict[str, Any]:
 def recommended_settings(width: int, sentences: int) -> dict[str, Any]:
     """Return the settings of a training that depend on encoder and corpus, and those that were tuned.
 
-    The learning rate falls with the width of the encoder (3e-5 at 768, 1e-4 at
-    384): 1.25e-4 is better than 2.5e-4 and 5e-4 there (merged_tagger.md). Batches are small where
-    training sentences are few, so that an epoch has enough steps.
+    The learning rate falls with the width of the encoder (3e-5 at 768, 1e-4 at 384, where merged taggers
+    were best at 1.25e-4 on validation, merged_tagger.md). Batches are small where training sentences are few,
+    so that an epoch has enough steps.
     """
     return {
         "learning_rate": float(f"{min(max(3e-5 * (768 / width) ** 2, 1e-5), 5e-4):.1g}"),
